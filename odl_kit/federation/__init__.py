@@ -1,0 +1,1 @@
+"""local (what a client does), rounds, servers, aggregators and selection."""

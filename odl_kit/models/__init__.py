@@ -1,0 +1,1 @@
+"""nets, flat (model <-> one vector w) and layers (the one tracer)."""

@@ -1,0 +1,97 @@
+"""The nets of the labs: plain torch layers with names that a plan can use. Their weights come from `rng` alone, not from global state."""
+import math
+from collections import OrderedDict
+
+import torch
+from torch import nn
+
+
+def softmax(inputs, classes, *, rng):
+    """Softmax regression: x (N, ...) float32 with `inputs` values an example -> logits (N, classes)."""
+    return mlp(inputs, (), classes, rng=rng)
+
+
+def mlp(inputs, hidden, classes, *, rng):
+    """Dense layers with ReLU: x (N, ...) float32 with `inputs` values an example -> logits (N, classes).
+
+    hidden: one width, or a tuple of widths.
+    """
+    hidden = (hidden,) if isinstance(hidden, int) else tuple(hidden)
+
+    def layers():
+        yield "flatten", nn.Flatten()
+        for i, (a, b) in enumerate(zip((inputs, *hidden), hidden, strict=False), start=1):
+            yield f"hidden{i}", nn.Linear(a, b)
+            yield f"relu{i}", nn.ReLU()
+        yield "head", nn.Linear((inputs, *hidden)[-1], classes)
+    return _build(layers, rng)
+
+
+def tiny_cnn(channels, classes, *, width=8, rng):
+    """Three 3x3 convolutions and a head: x (N, channels, H, W) float32, H, W >= 4 -> logits (N, classes). 3,738 weights for digits."""
+    def layers():
+        for i, (a, b) in enumerate(((channels, width), (width, 2 * width), (2 * width, 2 * width)), start=1):
+            yield f"conv{i}", nn.Conv2d(a, b, 3, padding=1)
+            yield f"relu{i}", nn.ReLU()
+            yield f"pool{i}", nn.MaxPool2d(2) if i < 3 else nn.AdaptiveAvgPool2d(1)
+        yield "flatten", nn.Flatten()
+        yield "head", nn.Linear(2 * width, classes)
+    return _build(layers, rng)
+
+
+def ds_cnn(channels, classes, *, width=16, blocks=2, norm="group", rng):
+    """Depthwise-separable net: x (N, channels, H, W) float32 of any H and W -> logits (N, classes).
+
+    A 3x3 convolution with stride 2, then `blocks` of a 3x3 depthwise and a 1x1 pointwise convolution, then the mean over all places.
+    norm: "group" (GroupNorm, 4 groups where width allows), "batch" (BatchNorm right behind each convolution, so that it can be folded into
+    it) or None; with a norm the convolutions have no bias, since the norm has one. Raises ValueError for another norm.
+    Source: Zhang et al. 2017, "Hello Edge" (DS-CNN).
+    """
+    norms = {"group": lambda: nn.GroupNorm(math.gcd(4, width), width), "batch": lambda: nn.BatchNorm2d(width), None: None}
+    if norm not in norms:
+        raise ValueError(f'norm {norm!r} is unknown: use "group", "batch" or None')
+
+    def step(name, conv):
+        yield name, conv
+        if norm:
+            yield f"{name}_norm", norms[norm]()
+        yield f"{name}_relu", nn.ReLU()
+
+    def layers():
+        bias = norm is None
+        yield from step("stem", nn.Conv2d(channels, width, 3, stride=2, padding=1, bias=bias))
+        for i in range(1, blocks + 1):
+            yield from step(f"depthwise{i}", nn.Conv2d(width, width, 3, padding=1, groups=width, bias=bias))
+            yield from step(f"pointwise{i}", nn.Conv2d(width, width, 1, bias=bias))
+        yield "pool", nn.AdaptiveAvgPool2d(1)
+        yield "flatten", nn.Flatten()
+        yield "head", nn.Linear(width, classes)
+    return _build(layers, rng)
+
+
+def word_model(vocabulary, *, context, embedding=16, hidden=32, rng):
+    """The next word, or the next character: x (N, context) int64 tokens -> logits (N, vocabulary). Source: Bengio et al. 2003."""
+    def layers():
+        yield "embedding", nn.Embedding(vocabulary, embedding)
+        yield "flatten", nn.Flatten()
+        yield "hidden", nn.Linear(context * embedding, hidden)
+        yield "relu", nn.ReLU()
+        yield "head", nn.Linear(hidden, vocabulary)
+    return _build(layers, rng)
+
+
+def _build(layers, rng):
+    """A Sequential of the (name, layer) pairs that `layers()` yields, its weights drawn from rng: He et al. 2015 (uniform), biases 0."""
+    with torch.device("meta"):      # no memory yet, and no draw from the global generator
+        net = nn.Sequential(OrderedDict(layers()))
+    net.to_empty(device="cpu")
+    for layer in net:
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu", generator=rng)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        elif isinstance(layer, nn.Embedding):
+            nn.init.normal_(layer.weight, generator=rng)
+        elif isinstance(layer, (nn.GroupNorm, nn.BatchNorm2d)):
+            layer.reset_parameters()    # ones and zeros; nothing is drawn
+    return net
