@@ -1,13 +1,13 @@
 """On-device learning, taught by running it.
 
 budget       what a device can hold and spend; the record every technique reports its memory in
-data         datasets, partition                       (labs load data and hand it in; nothing else imports it)
+data         datasets, partition, text                 labs load data and hand it in; nothing else imports it
 models       nets, flat, layers                        a model is one vector w (P,)
 learners     plan, train, memory, cohort               how one device, or many at once, learn
-federation   local, rounds, servers, aggregators, selection
-viz, lab     what a notebook shows a student
+federation   local, rounds, aggregators, ...           how many devices make one model
+viz, lab                                               what a notebook shows a student
 grading      build                                     one source -> student notebook, key, grading reference
-cli          the command `odl`
+doctor, cli                                            is this computer ready? and the command `odl`
 
 This file also holds the one function that finds the checkout, because every room needs it and it needs none.
 """

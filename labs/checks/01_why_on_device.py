@@ -40,7 +40,7 @@ checks = {
                "`scores.argmax(dim=1)` gives the guesses; take `(guess - dial).abs()` as floats, then the mean and `.item()`."),
         solution='''\
 def degrees_off(scores, dial):
-    """scores (N, 11), dial (N,) int classes -> how many degrees the guess (the largest score) is off, on average. A number."""
+    """scores (N, 11), dial (N,) int classes -> a number: degrees that the guess is off, on average."""
     guess = scores.argmax(dim=1)
     return (guess - dial).abs().float().mean().item()
 ''',
@@ -62,7 +62,7 @@ def degrees_off(scores, dial):
                "The cloud gets readings * reading_bytes; an update takes 4 * num_weights, and there are `nights` of them."),
         solution='''\
 def weekly_bytes(readings, reading_bytes, num_weights, nights):
-    """Bytes sent in a week: (cloud, on-device, federated), three ints. An update has 4 bytes a weight and goes out each night."""
+    """Bytes sent in a week: (cloud, on-device, federated), three ints. 4 bytes a weight, every night."""
     cloud = readings * reading_bytes
     federated = 4 * num_weights * nights
     return cloud, 0, federated

@@ -39,7 +39,7 @@ def random_k(share, *, unbiased=True):
         k = _count(share, size)
         seeds = torch.randint(2 ** 62, (len(rows),), generator=rng).tolist()
         places = torch.stack([torch.randperm(size, generator=torch.Generator().manual_seed(seed))[:k] for seed in seeds])
-        return _kept(rows, places) * (size / k if unbiased else 1), k * rows.element_size() + 8
+        return _kept(rows, places.to(rows.device)) * (size / k if unbiased else 1), k * rows.element_size() + 8
     return _stage(compress)
 
 
@@ -68,7 +68,7 @@ def quantise(bits, *, stochastic=True):
         levels = 2 ** (bits - 1) - 1
         step = rows.abs().amax(1, keepdim=True) / levels
         multiple = rows / step.clamp(min=torch.finfo(rows.dtype).tiny)
-        multiple = (multiple + torch.rand(rows.shape, generator=rng)).floor() if stochastic else multiple.round()
+        multiple = (multiple + torch.rand(rows.shape, generator=rng).to(rows.device)).floor() if stochastic else multiple.round()
         return multiple.clamp(-levels, levels) * step, math.ceil(rows.shape[1] * bits / 8) + rows.element_size()
     return _stage(compress)
 

@@ -42,7 +42,8 @@ def pack(values, bits, *, rng=None):
     """
     low, high = values.min(), values.max()
     place = (values - low) / (high - low).clamp(min=torch.finfo(values.dtype).tiny) * (2 ** bits - 1)
-    codes = place.round() if rng is None else (place + torch.rand(place.shape, generator=rng)).floor().clamp(max=2 ** bits - 1)
+    chance = 0.5 if rng is None else torch.rand(place.shape, generator=rng).to(place.device)
+    codes = (place + chance).floor().clamp(max=2 ** bits - 1)
     centred = codes - codes.mean()
     scale = float((centred * values).sum() / centred.square().sum().clamp(min=1e-12))       # s = cov(codes, values) / var(codes)
     return Packed(codes.to(torch.int32), scale, float(values.mean() - scale * codes.mean()), bits)

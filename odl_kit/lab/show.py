@@ -57,8 +57,9 @@ def heading(title, body=(), word="", *, style=STYLE):
 
 
 def prose(text):
-    """A sentence as HTML: escaped, with `code` between backticks."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
+    """A sentence as HTML: escaped, with `code` between backticks and a word between *asterisks* stressed."""
+    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
+    return re.sub(r"(?<![\w*])\*(\w(?:[^*<>]*\w)?)\*(?![\w*])", r"<em>\1</em>", text)
 
 
 def out(content, text):

@@ -109,7 +109,7 @@ def _choose(net, w, x, batch_size, device):
         if work >= NATIVE_FROM:
             why_not = _refusal(net, "native", w, x, device)
             if not why_not:
-                return "native", "native: only Linear and ReLU layers, and compiled C runs every client on one core from start to end"
+                return "native", "native: only Linear and ReLU layers, so compiled C trains each client in one go"
         return "batched", f"batched: only Linear and ReLU layers, so C clients are stacked matrices; not native: {why_not}"
     net, w, example = copy.deepcopy(net).cpu(), w[:1].cpu() if w.dim() == 2 else w.cpu()[None], x[:1, :batch_size].cpu()
     refused = _refusal(net, "vmap") or cohort_vmap.refusal(net, w, example)

@@ -91,7 +91,7 @@ def step(layers, x, target, share, ones, job):
 @torch.no_grad()
 def train(net, start, job):
     """Updates (C, P) by training from `start` (C, P), where dense_layers(net) is not None. The same result as every other path."""
-    after, buffers = torch.empty_like(start), 2 if job.momentum or job.mask is not None else 1
+    update, buffers = torch.empty_like(start, memory_format=torch.contiguous_format), 2 if job.momentum or job.mask is not None else 1
     work_per_step = start.numel() * min(job.batch_size or job.order.shape[2], job.order.shape[2])
     threads = min(cohort_steps.cores(start.device), max(1, work_per_step // WORK_PER_THREAD))
     groups = cohort_steps.chunks(job, start.shape[1] * start.element_size() * buffers, at_least=threads)
@@ -99,13 +99,14 @@ def train(net, start, job):
     @torch.no_grad()                                                            # each thread has its own gradient mode
     def work(todo):
         for clients in todo:
-            after[clients] = train_chunk(net, start[clients], job, clients)
+            own = start[:len(clients)] if start.stride(0) == 0 else start[clients]          # the one start of all is not copied
+            train_chunk(net, own, job, clients, update)
     cohort_steps.share_out(groups, work, min(threads, len(groups)))
-    return after.sub_(start)
+    return update
 
 
-def train_chunk(net, start, job, clients):
-    """Weights (c, P) of `clients` (c,), trained from `start` (c, P) in lock step."""
+def train_chunk(net, start, job, clients, update):
+    """Train `clients` (c,) from `start` (c, P) in lock step, into their rows of update (C, P)."""
     steps = cohort_steps.lock_step(job, clients, start.dtype)
     x, target, share = job.x.flatten(0, 1).flatten(1), job.y.flatten()[steps.index].unsqueeze(3), steps.share.unsqueeze(3)
     layers, ones = stacks(net, start, job), torch.ones_like(steps.share[0]).unsqueeze(1)
@@ -114,7 +115,9 @@ def train_chunk(net, start, job, clients):
         for t in group:
             batch = x.index_select(0, steps.index[t, :a].flatten()).view(a, -1, x.shape[1])
             step(first, batch, target[t, :a], share[t, :a], ones[:a], job)
-    return torch.cat([p.w.flatten(1) for weight, bias, *_ in layers for p in (weight, bias) if p is not None], dim=1)
+    trained = [p for weight, bias, *_ in layers for p in (weight, bias) if p is not None]
+    for rows, p in zip(flat.unravel(net, update).values(), trained, strict=True):
+        rows[clients] = p.w.sub_(p.start).view(len(clients), *rows.shape[1:])
 
 
 def stacks(net, start, job):

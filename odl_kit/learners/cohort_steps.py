@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
-# A chunk of clients works on this many bytes of weights at a time: a quarter of a 32 MB third-level cache. On a GPU, memory is the limit.
-CHUNK_BYTES = {"cpu": 8 * 2**20, "cuda": 2 * 2**30}
+# A chunk of clients works on this many bytes of weights at a time: one a core, all in the third-level cache. On a GPU, memory is the limit.
+CHUNK_BYTES = {"cpu": 4 * 2**20, "cuda": 2 * 2**30}
 
 
 @dataclass(frozen=True)

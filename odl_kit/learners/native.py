@@ -77,7 +77,8 @@ def _compiled(source, compiler, folder):
         return ctypes.CDLL(str(target))
     except OSError:
         pass                                                            # not there yet, or damaged
-    print(f"odl_kit: compiling {source.name} for this processor with {Path(compiler[0]).name}, once, a few seconds ...", file=sys.stderr)
+    name = "zig" if "ziglang" in compiler else Path(compiler[0]).name
+    print(f"odl_kit: compiling {source.name} for this processor with {name}, once, a few seconds ...", file=sys.stderr)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(target.suffix, f"{source.stem}-", folder)
@@ -130,7 +131,7 @@ def processor():
 def cache_folder():
     """Where compiled files are kept: a folder that need not be there yet."""
     if moved := os.environ.get("ODL_CACHE"):
-        return Path(moved)
+        return Path(moved).absolute()
     home = os.path.expanduser("~")
     places = {"win32": os.environ.get("LOCALAPPDATA") or f"{home}/AppData/Local", "darwin": f"{home}/Library/Caches"}
     return Path(places.get(sys.platform) or os.environ.get("XDG_CACHE_HOME") or f"{home}/.cache") / "odl_kit"

@@ -50,6 +50,7 @@ STYLE = """<style>
 .odl-card code { background: rgba(128, 128, 128, .14); padding: 1px 4px; border-radius: 3px; color: inherit; font-size: 12.5px; }
 .odl table.odl-facts { border: 0; margin: 6px 0 0; border-collapse: collapse; color: inherit; font-size: 13px; }
 .odl table.odl-facts td:first-child, .odl table.odl-short td { white-space: nowrap; }
+.odl table.odl-short td:first-child { white-space: normal; }
 .odl table.odl-facts th { text-align: left; padding: 8px 0 2px; background: none; }
 .odl table.odl-facts tr, .odl table.odl-facts td { background: none; border: 0; padding: 1px 14px 1px 0; text-align: left;
   vertical-align: top; }

@@ -48,3 +48,12 @@ def test_what_the_environment_asks_for(monkeypatch, test, reveal, said):
     monkeypatch.setenv("ODL_TEST", test)
     monkeypatch.setenv("ODL_REVEAL", reveal)
     assert (show.strict(), show.static(), show.revealed()) == said
+
+
+@pytest.mark.parametrize("text, shown", [
+    ("take `x[0]`, not *all* of it", "take <code>x[0]</code>, not <em>all</em> of it"),
+    ("one way is `4 * n`, the whole `2 * n`", "one way is <code>4 * n</code>, the whole <code>2 * n</code>"),
+    ("1 < 2 * 3 * 4", "1 &lt; 2 * 3 * 4"),
+])
+def test_prose_knows_code_and_stress_and_nothing_else(text, shown):
+    assert show.prose(text) == shown
