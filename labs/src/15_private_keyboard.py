@@ -213,6 +213,10 @@ viz.spread(recorded["fixed clip"], live={"1,000 users": scores}, y="next words r
            title="A hundred users cannot be promised much; five thousand hardly notice (recorded)")
 
 # %% [markdown]
+# One bar is too low: for a hundred users at ε = 2 the script's search for the server's rate stopped too early (it halves the
+# rate only while that helps). A much smaller rate does better there, and still far worse than no noise.
+
+# %% [markdown]
 # **One run, three honest epsilons.** Epsilon is not measured, it is *proved*, and proofs got better. The same noise has
 # been accounted for by moments (2016), by Rényi divergences (2019) and by the whole distribution of the privacy loss
 # (PLD, 2020). All three bounds are true.
@@ -306,10 +310,10 @@ viz.spread(at_eight, live=live, y="next words right, %",
            title="Four ways to keep epsilon 8 (recorded, five seeds)")
 
 # %% [markdown]
-# With a thousand people the help of sampling is worth two points; with five thousand DP-FTRL is as good. And two well-meant
-# ideas gain nothing *here*. Noise that falls while the model converges only equals constant noise. The clip that follows
-# the median loses, because everybody's update is long (the curve of section 2 says how long) and noise grows with the
-# clip: cutting everybody to length 1 costs no accuracy, and is far quieter. What it does give: nobody had to guess the 1.
+# With a thousand people the help of sampling is worth two points; with five thousand DP-FTRL is as good, at ε = 8. And two
+# well-meant ideas gain nothing *here*. Noise that falls while the model converges only equals constant noise. The clip that
+# follows the median loses, probably because everybody's update is long (the curve of section 2 says how long) and noise
+# grows with the clip: cutting everybody to length 1 is far quieter. What it does give: nobody had to guess the 1.
 
 # %% [markdown]
 # ## 5 · Hide the updates from the server, too · 10 min
