@@ -96,6 +96,13 @@ def test_bench_runs_the_named_script_and_names_those_there_are(ran, capsys):
         cli.main(["bench", "nothing_like_it"])
 
 
+def test_bench_runs_every_script_that_records_and_no_module_that_only_serves_them(ran):
+    assert cli.main(["bench"]) == 0
+    recorded = {path.stem for path in (ROOT / "benchmarks" / "results").glob("*.json")}
+    assert {name for name in recorded if any(f"{name}.py" in str(call) for call in ran)} == recorded
+    assert len(ran) == len(recorded) and not any("peers.py" in str(call) or "record.py" in str(call) for call in ran)
+
+
 def test_size_counts_every_line_of_the_package(capsys):
     assert cli.main(["size"]) == 0
     out = capsys.readouterr().out
