@@ -10,14 +10,13 @@ import argparse
 from dataclasses import replace
 from functools import partial
 
+import digits
 import record
 import torch
 from tqdm import tqdm
 
-from odl_kit.data import datasets, partition
+from odl_kit.data import partition
 from odl_kit.federation import aggregators, local, rounds, selection, servers, stages
-from odl_kit.learners import train
-from odl_kit.models import flat, nets
 
 SEEDS = range(5)
 RULES = {"mean": {}, "clipped at 1": {"aggregate": partial(aggregators.clipped_mean, clip=1.0)},
@@ -46,11 +45,9 @@ def attacked(bad, factor, claim=None):
 
 def run(rule, situation, seed):
     """Accuracy of one rule in one situation."""
-    rng = torch.Generator().manual_seed(seed)
-    train_set, test_set = datasets.split(datasets.load("digits"), test=0.2, rng=rng)
     skewed = situation in ("all well, two digits each", "20 of 50 label at random")
-    clients = partition.clients(train_set, (partition.shards if skewed else partition.iid)(train_set.y, num_clients=50, rng=rng))
-    net = nets.mlp(64, 32, 10, rng=rng)
+    world = digits.world(partial(partition.shards if skewed else partition.iid, num_clients=50), seed)
+    rng, clients = world.rng, world.clients
     before, trust, work = (), torch.ones(50), {"epochs": 5, "batch_size": 10, "lr": 0.2}
     if situation == "3 of 50 send -10 times":
         bad = bad_ones(rng, 3)
@@ -67,12 +64,9 @@ def run(rule, situation, seed):
         work = {"epochs": 1, "batch_size": 10, "lr": 0.02}
     options = dict(RULES[rule])
     after = (stages.weigh_by(clients.num_examples * trust),) if options.pop("trusted", False) else options.pop("uplink", ())
-
-    def evaluate(w):
-        return {"accuracy": train.evaluate(flat.assign(net, w), test_set.x, test_set.y)["accuracy"]}
-    history = rounds.run(flat.ravel(net), train=partial(local.train_cohort, net, clients, **work), select=selection.uniform(50, 10),
-                         rounds=30, uplink=(*before, *after), evaluate=evaluate, rng=rng, progress=False, **options)
-    return round(sum(history.curve("accuracy")[-5:]) / 5, 4)
+    history = rounds.run(world.w, train=partial(local.train_cohort, world.net, clients, **work), select=selection.uniform(50, 10),
+                         rounds=30, uplink=(*before, *after), evaluate=world.evaluate, rng=rng, progress=False, **options)
+    return round(digits.final(history), 4)
 
 
 def main():

@@ -10,13 +10,14 @@ convolutional one) and the server's 20 epochs in split training were chosen by a
 import argparse
 from functools import partial
 
+import digits
 import record
 import torch
 from tqdm import tqdm
 
-from odl_kit.data import datasets, partition
+from odl_kit.data import partition
 from odl_kit.federation import compression, local, online, rounds, selection, split
-from odl_kit.learners import plan, train
+from odl_kit.learners import plan
 from odl_kit.models import flat, nets
 
 SEEDS, ROUNDS, CNN_ROUNDS = range(5), 40, 25
@@ -29,46 +30,31 @@ FEEDBACK = {**ALONE, "random 10 %": lambda net: compression.random_k(0.1, unbias
 PARTS = {"everything": plan.full, "biases and head": plan.bias_only, "head only": plan.head_only}
 
 
-def world(deal, seed, cnn=False):
-    """(rng, train set, test set, clients, net, w, evaluate) of one seed."""
-    rng = torch.Generator().manual_seed(seed)
-    train_set, test_set = datasets.split(datasets.load("digits"), test=0.2, rng=rng)
-    clients = partition.clients(train_set, DEALS[deal](train_set.y, num_clients=50, rng=rng))
-    net = nets.tiny_cnn(1, 10, rng=rng) if cnn else nets.mlp(64, 32, 10, rng=rng)
-
-    def evaluate(w):
-        return {"accuracy": train.evaluate(flat.assign(net, w), test_set.x, test_set.y)["accuracy"]}
-    return rng, train_set, test_set, clients, net, flat.ravel(net), evaluate
-
-
-def final(history):
-    """The mean accuracy of the last five rounds."""
-    return sum(history.curve("accuracy")[-5:]) / 5
-
-
 def federate(deal, seed, *, uplink=None, bits=None, part=None):
     """(accuracy, bytes up of one device and round, bytes down) of a run of FedAvg with one thing changed."""
-    rng, _, _, clients, net, w, evaluate = world(deal, seed)
-    work = partial(local.train_cohort, net, clients, epochs=5, batch_size=10, lr=0.2, plan=part and part(net))
+    world = digits.world(partial(DEALS[deal], num_clients=50), seed)
+    net = world.net
+    work = partial(local.train_cohort, net, world.clients, epochs=5, batch_size=10, lr=0.2, plan=part and part(net))
     work = work if bits is None else online.downlink(work, net, bits=bits)
-    history = rounds.run(w, train=work, select=selection.uniform(50, 10), rounds=ROUNDS, uplink=(uplink(net),) if uplink else (),
-                         evaluate=evaluate, rng=rng, progress=False)
-    return final(history), history.bytes_up[0] // 10, history.bytes_down[0] // 10
+    history = rounds.run(world.w, train=work, select=selection.uniform(50, 10), rounds=ROUNDS, uplink=(uplink(net),) if uplink else (),
+                         evaluate=world.evaluate, rng=world.rng, progress=False)
+    return digits.final(history), history.bytes_up[0] // 10, history.bytes_down[0] // 10
 
 
 def divided(cut, seed):
     """(accuracy, bytes up of one device and round, share of pixel variance that a linear probe restores); cut None: FedAvg."""
-    rng, train_set, test_set, clients, net, w, evaluate = world("two digits each", seed, cnn=True)
-    options = {"select": selection.uniform(50, 10), "evaluate": evaluate, "rng": rng, "progress": False}
+    world = digits.world(partial(partition.shards, num_clients=50), seed, make=lambda rng: nets.tiny_cnn(1, 10, rng=rng))
+    net, w, clients = world.net, world.w, world.clients
+    options = {"select": selection.uniform(50, 10), "evaluate": world.evaluate, "rng": world.rng, "progress": False}
     if cut is None:
         work = partial(local.train_cohort, net, clients, epochs=5, batch_size=10, lr=0.1)
         history = rounds.run(w, train=work, rounds=CNN_ROUNDS, **options)
-        return final(history), history.bytes_up[0] // 10, None
+        return digits.final(history), history.bytes_up[0] // 10, None
     history = split.run(net, w, clients, cut=cut, num_rounds=CNN_ROUNDS, per_class=1, server_epochs=20, server_lr=0.1, epochs=5,
                         batch_size=10, lr=0.1, **options)
     lower, _ = split.parts(flat.assign(net, history.w), cut)
-    leak = split.probe(lower, train_set.x, test_set.x).explained
-    return final(history), sum(history.bytes_up) // (10 * CNN_ROUNDS), leak
+    leak = split.probe(lower, world.train_set.x, world.test_set.x).explained
+    return digits.final(history), sum(history.bytes_up) // (10 * CNN_ROUNDS), leak
 
 
 def show(what, runs, more):

@@ -10,14 +10,13 @@ import argparse
 import statistics
 from functools import partial
 
+import digits
 import record
 import torch
 from tqdm import tqdm
 
-from odl_kit.data import datasets, partition
+from odl_kit.data import partition
 from odl_kit.federation import local, rounds, selection
-from odl_kit.learners import train
-from odl_kit.models import flat, nets
 
 TARGET, LIMIT, CLIENTS, PER_ROUND = 0.85, 200, 50, 10
 SETTINGS = {"E=1 B=all": (1, None), "E=1 B=10": (1, 10), "E=5 B=10": (5, 10), "E=20 B=10": (20, 10)}
@@ -27,17 +26,11 @@ DEALS = {"all digits everywhere": partition.iid, "two digits each": partition.sh
 
 def rounds_needed(deal, epochs, batch_size, lr, seed):
     """Rounds to TARGET, LIMIT + 1 if LIMIT rounds do not suffice."""
-    rng = torch.Generator().manual_seed(seed)
-    train_set, test_set = datasets.split(datasets.load("digits"), test=0.2, rng=rng)
-    clients = partition.clients(train_set, deal(train_set.y, num_clients=CLIENTS, rng=rng))
-    net = nets.mlp(64, 32, 10, rng=rng)
-
-    def evaluate(w):
-        return {"accuracy": train.evaluate(flat.assign(net, w), test_set.x, test_set.y)["accuracy"]}
-    work = partial(local.train_cohort, net, clients, epochs=epochs, batch_size=batch_size, lr=lr)
-    w = flat.ravel(net)
+    world = digits.world(partial(deal, num_clients=CLIENTS), seed)
+    work = partial(local.train_cohort, world.net, world.clients, epochs=epochs, batch_size=batch_size, lr=lr)
+    w = world.w
     for done in range(0, LIMIT, 10):                          # ten at a time, so that a quick setting does not run 200 rounds
-        history = rounds.run(w, train=work, select=selection.uniform(CLIENTS, PER_ROUND), rounds=10, evaluate=evaluate, rng=rng,
+        history = rounds.run(w, train=work, select=selection.uniform(CLIENTS, PER_ROUND), rounds=10, evaluate=world.evaluate, rng=world.rng,
                              progress=False)
         first = history.first_round_above("accuracy", TARGET)
         if first is not None:

@@ -8,14 +8,15 @@ Digits; a seed draws the split, the deal, the first weights, the devices and all
 import argparse
 from functools import partial
 
+import digits
 import record
 import torch
 from tqdm import tqdm
 
-from odl_kit.data import datasets, partition
+from odl_kit.data import partition
 from odl_kit.federation import fleet, local, rounds, selection, stages
 from odl_kit.learners import cohort, train
-from odl_kit.models import flat, nets
+from odl_kit.models import flat
 
 SEEDS, ALPHAS = range(5), (0.05, 0.1, 0.3, 1, 10, 100)
 WORK = {"epochs": 5, "batch_size": 10, "lr": 0.2}
@@ -24,16 +25,8 @@ REACH = (1.0, 0.2, 0.1, 0.05)
 BYTES = 2 * 9640
 
 
-class World:
-    """The data, the net and its test of one seed; `deal(train_set, rng) -> owner`."""
-
-    def __init__(self, seed, deal):
-        self.rng = torch.Generator().manual_seed(seed)
-        self.train_set, self.test_set = datasets.split(datasets.load("digits"), test=0.2, rng=self.rng)
-        self.owner = deal(self.train_set.y, rng=self.rng)
-        self.clients = partition.clients(self.train_set, self.owner)
-        self.net = nets.mlp(64, 32, 10, rng=self.rng)
-        self.w = flat.ravel(self.net)
+class World(digits.World):
+    """digits.World with the far region's accuracy beside the other, and a run."""
 
     def evaluate(self, w):
         """Accuracy on all digits, and on 8 and 9, which only the far region knows."""
@@ -49,14 +42,14 @@ class World:
                           progress=False)
 
 
-def final(history, name="accuracy"):
-    """The mean of the last five rounds."""
-    return sum(history.curve(name)[-5:]) / 5
+def world_of(seed, deal):
+    """The World of one seed; `deal(y, rng=) -> owner`."""
+    return World(**vars(digits.world(deal, seed)))
 
 
 def drift(alpha, seed):
     """(mean earth mover's distance, divergence after one round, accuracy after 1 and 20 rounds), all of 20 clients in every round."""
-    world = World(seed, partial(partition.dirichlet, num_clients=20, alpha=alpha))
+    world = world_of(seed, partial(partition.dirichlet, num_clients=20, alpha=alpha))
     n = world.clients.num_examples
     histogram = partition.describe(world.owner, world.train_set.y).histogram.float()
     distance = (histogram / histogram.sum(1, keepdim=True) - histogram.sum(0) / histogram.sum()).abs().sum(1)
@@ -66,7 +59,7 @@ def drift(alpha, seed):
                                             rng=world.rng)[0]
     apart = (world.w + n / n.sum() @ updates - central).norm() / central.norm()
     history = world.run(num_rounds=20, select=selection.uniform(20, 20))
-    return float(n / n.sum() @ distance), float(apart), history.curve("accuracy")[0], final(history)
+    return float(n / n.sum() @ distance), float(apart), history.curve("accuracy")[0], digits.final(history)
 
 
 def with_shared(world, share):
@@ -80,12 +73,12 @@ def with_shared(world, share):
 
 def remedy(name, seed):
     """(accuracy after 30 rounds, rounds to 85 % or 31) with two digits on each of 50 devices, ten a round."""
-    world = World(seed, partial(partition.shards, num_clients=50))
+    world = world_of(seed, partial(partition.shards, num_clients=50))
     kind, _, amount = name.partition(" ")
     options = {"FedProx": lambda: {"prox": float(amount)}, "shared": lambda: {"clients": with_shared(world, int(amount.split()[0]) / 100)},
                "FedAvg": dict}[kind]()
     history = world.run(num_rounds=30, select=selection.uniform(50, 10), **options)
-    return final(history), history.first_round_above("accuracy", 0.85) or 31
+    return digits.final(history), history.first_round_above("accuracy", 0.85) or 31
 
 
 def regions(y, *, rng):
@@ -96,19 +89,19 @@ def regions(y, *, rng):
 
 def cameras(reach, weighed, seed):
     """(accuracy, accuracy on the far species) when the far region answers with chance `reach`; 20 of 50 cameras are asked a round."""
-    world = World(seed, regions)
+    world = world_of(seed, regions)
     reachable = torch.ones(50).index_fill(0, torch.arange(40, 50), reach)
     same = torch.ones(50)
     devices = fleet.Fleet(same, same, same, same, reachable)
     uplink = (stages.weigh_by(world.clients.num_examples / reachable),) if weighed else ()
     history = world.run(num_rounds=40, select=selection.uniform(50, 20), uplink=uplink,
                         wrap=lambda work: fleet.attend(work, devices, examples=0, nbytes=0))
-    return final(history), final(history, "far")
+    return digits.final(history), digits.final(history, "far")
 
 
 def slow(policy, seed):
     """(accuracy, far, seconds to 85 % or NaN, seconds a round); the devices of the far region are ten times slower."""
-    world = World(seed, regions)
+    world = world_of(seed, regions)
     devices = fleet.draw(50, rng=world.rng)
     devices = fleet.Fleet(devices.seconds_per_example * torch.ones(50).index_fill(0, torch.arange(40, 50), 10), devices.bytes_per_s,
                           devices.mJ_per_example, devices.mJ_per_byte, devices.reachable)
@@ -126,7 +119,7 @@ def slow(policy, seed):
     history = world.run(num_rounds=30, select=select, wrap=wrap)
     each = [float(seconds[chosen].max()) for chosen in history.chosen]       # for power of choice: that of its candidates, a bound
     first = history.first_round_above("accuracy", 0.85)
-    return final(history), final(history, "far"), sum(each[:first]) if first else None, sum(each) / len(each)
+    return digits.final(history), digits.final(history, "far"), sum(each[:first]) if first else None, sum(each) / len(each)
 
 
 def main():
