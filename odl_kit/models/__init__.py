@@ -1,1 +1,1 @@
-"""nets, flat (model <-> one vector w) and layers (the one tracer)."""
+"""nets, flat (model <-> one vector w), layers (the one tracer) and fold (BatchNorm into the convolution before it)."""

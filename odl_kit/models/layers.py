@@ -88,7 +88,7 @@ def trace(net, x):
 def graph(net):
     """The net as torch.fx.GraphModule, sharing its weights. Raises ValueError if it cannot be traced."""
     try:
-        return fx.symbolic_trace(net)
+        return fx.GraphModule(net, _Tracer().trace(net))
     except (fx.proxy.TraceError, TypeError) as error:
         raise ValueError(f"{type(net).__name__} cannot be traced: {error} (torch.fx cannot branch or loop on values)") from error
 
@@ -127,6 +127,13 @@ def _pair(value):
 
 def _name(node):
     return node.target if node.op == "call_module" else node.name
+
+
+class _Tracer(fx.Tracer):
+    """Does not look into a module of a known kind, nor into a subclass of one."""
+
+    def is_leaf_module(self, m, module_qualified_name):
+        return isinstance(m, tuple(MODULES)) or super().is_leaf_module(m, module_qualified_name)
 
 
 class _Values(fx.Interpreter):

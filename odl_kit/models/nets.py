@@ -69,6 +69,55 @@ def ds_cnn(channels, classes, *, width=16, blocks=2, norm="group", rng):
     return _build(layers, rng)
 
 
+SMALL = ((32, 16, 1), (48, 24, 2), (72, 24, 1), (72, 32, 1))     # (width inside, width out, stride) of each block
+
+
+def mobile_net(channels, classes, *, stem=16, stem_stride=2, blocks=SMALL, features=None, norm="batch", rng):
+    """Inverted residuals, as in the nets that microcontrollers train: x (N, channels, H, W) float32 of any H and W -> logits (N, classes).
+
+    A 3x3 convolution, then `blocks` of 1x1 expand, 3x3 depthwise with the stride, and 1x1 project without ReLU; a block that keeps the
+    shape adds its input (`Residual`). Then a 1x1 convolution to `features`, if given, and the mean over all places. Names: block1.expand, ...
+    norm: "batch", or None: convolutions with biases, the shape of a net whose norms were folded (models.fold). With the default blocks,
+    10 classes and norm=None: 13 convolutions, 13,482 weights. Raises ValueError for another norm.
+    Source: Sandler et al. 2018 (MobileNetV2), sec. 3.3.
+    """
+    if norm not in ("batch", None):
+        raise ValueError(f'norm {norm!r} is unknown: use "batch" or None')
+
+    def step(name, conv, relu=True):
+        yield name, conv
+        if norm:
+            yield f"{name}_norm", nn.BatchNorm2d(conv.out_channels)
+        if relu:
+            yield f"{name}_relu", nn.ReLU()
+
+    def block(inside, width, out, stride):
+        yield from step("expand", nn.Conv2d(inside, width, 1, bias=norm is None))
+        yield from step("depthwise", nn.Conv2d(width, width, 3, stride, 1, groups=width, bias=norm is None))
+        yield from step("project", nn.Conv2d(width, out, 1, bias=norm is None), relu=False)
+
+    def layers():
+        yield from step("stem", nn.Conv2d(channels, stem, 3, stem_stride, 1, bias=norm is None))
+        inside = stem
+        for i, (width, out, stride) in enumerate(blocks, start=1):
+            kind = Residual if inside == out and stride == 1 else nn.Sequential
+            yield f"block{i}", kind(OrderedDict(block(inside, width, out, stride)))
+            inside = out
+        if features:
+            yield from step("last", nn.Conv2d(inside, features, 1, bias=norm is None))
+        yield "pool", nn.AdaptiveAvgPool2d(1)
+        yield "flatten", nn.Flatten()
+        yield "head", nn.Linear(features or inside, classes)
+    return _build(layers, rng)
+
+
+class Residual(nn.Sequential):
+    """x + what the layers make of x."""
+
+    def forward(self, x):
+        return x + super().forward(x)
+
+
 def word_model(vocabulary, *, context, embedding=16, hidden=32, rng):
     """The next word, or the next character: x (N, context) int64 tokens -> logits (N, vocabulary). Source: Bengio et al. 2003."""
     def layers():
@@ -85,7 +134,7 @@ def _build(layers, rng):
     with torch.device("meta"):      # no memory yet, and no draw from the global generator
         net = nn.Sequential(OrderedDict(layers()))
     net.to_empty(device="cpu")
-    for layer in net:
+    for layer in net.modules():
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
             nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu", generator=rng)
             if layer.bias is not None:

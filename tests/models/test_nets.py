@@ -16,6 +16,8 @@ MAKERS = {
     "ds_cnn group": lambda rng: nets.ds_cnn(1, 10, rng=rng),
     "ds_cnn batch": lambda rng: nets.ds_cnn(1, 10, norm="batch", rng=rng),
     "ds_cnn none": lambda rng: nets.ds_cnn(1, 10, norm=None, rng=rng),
+    "mobile_net batch": lambda rng: nets.mobile_net(1, 10, rng=rng),
+    "mobile_net none": lambda rng: nets.mobile_net(1, 10, features=64, norm=None, rng=rng),
     "word_model": lambda rng: nets.word_model(20, context=3, rng=rng),
 }
 
@@ -104,3 +106,31 @@ def test_word_model_reads_the_tokens_in_their_order():
 def test_an_unknown_norm_is_refused():
     with pytest.raises(ValueError, match="'layer' is unknown"):
         nets.ds_cnn(1, 10, norm="layer", rng=seed(0))
+
+
+def test_mobile_net_has_the_layers_and_weights_that_its_docstring_tells():
+    net = nets.mobile_net(1, 10, norm=None, rng=seed(0))
+    assert sum(isinstance(m, nn.Conv2d) for m in net.modules()) == 13 and flat.ravel(net).shape == (13_482,)
+    assert [isinstance(getattr(net, f"block{i}"), nets.Residual) for i in (1, 2, 3, 4)] == [True, False, True, False]
+
+
+@pytest.mark.parametrize("norm", ["batch", None])
+def test_a_block_that_keeps_its_shape_adds_its_input(norm):
+    net = nets.mobile_net(1, 10, norm=norm, rng=seed(0)).eval()
+    x = torch.rand(2, 24, 4, 4, generator=seed(1))
+    inside = x
+    for layer in net.block3:
+        inside = layer(inside)
+    torch.testing.assert_close(net.block3(x), x + inside)
+    torch.testing.assert_close(net.block2(x[:, :16])[0].shape, torch.Size([24, 2, 2]))
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (16, 16), (49, 10), (1, 1)])
+def test_mobile_net_takes_images_of_any_size(shape):
+    net = nets.mobile_net(2, 12, stem_stride=1, features=64, rng=seed(0)).eval()
+    assert net(torch.rand(3, 2, *shape)).shape == (3, 12)
+
+
+def test_mobile_net_refuses_a_norm_it_does_not_know():
+    with pytest.raises(ValueError, match="norm 'group' is unknown"):
+        nets.mobile_net(1, 10, norm="group", rng=seed(0))
