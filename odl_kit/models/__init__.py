@@ -1,1 +1,1 @@
-"""nets, flat (model <-> one vector w), layers (the one tracer) and fold (BatchNorm into the convolution before it)."""
+"""nets, flat (model <-> one vector w), layers (the one tracer) and fold (BatchNorm into the convolution before it); chain (a net cut into units)."""
