@@ -1,4 +1,5 @@
 """plan (what learns), train, saving (ops that keep only what learns), memory (what it costs) and cohort (many copies at once);
-recompute (forget and run again) with schedules (what to run again), layerwise (one block at a time), small_steps (a batch in pieces);
+recompute (forget and run again) with schedules (what to run again) and tradeoff (the best for a budget),
+layerwise (one block at a time), small_steps (a batch in pieces);
 sample_complexity (how many examples it takes);
 distil (a small net learns from a large one)."""

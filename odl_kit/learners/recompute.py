@@ -7,7 +7,8 @@ segment of which only the input is kept. The segment is run again in the backwar
     ((0, 1), (2, 3), 4)       two segments, each run once more
     (((0,), 1), (2, 3), 4)    unit 0 is even run three times
 
-learners.schedules finds them. Source: Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost", sec. 4.
+learners.schedules makes some, learners.tradeoff finds the best.
+Source: Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost", sec. 4.
 """
 import time
 import weakref

@@ -1,54 +1,8 @@
-"""Which segments to run again: schedules for learners.recompute, what they hold, what they cost, and the best one for a byte budget."""
-from dataclasses import dataclass
+"""Schedules for learners.recompute: which units of a net are kept, which segments are run again, what happens at every step.
+
+A schedule is a nested tuple of unit numbers, see learners.recompute; learners.tradeoff says what one holds and costs, and finds the best.
+"""
 from math import isqrt
-
-import torch
-from torch import nn
-
-from odl_kit.learners import memory
-from odl_kit.models import layers
-
-
-@dataclass(frozen=True)
-class Cost:
-    """One unit of a chain on one batch. Bytes of the batch, MACs of one example.
-
-    in_bytes: its input. kept_bytes: what backpropagation keeps for it, its output included (the next unit reads it), its input not.
-    last_bytes: the same where no unit follows that keeps the output. out_bytes: its output. macs: forward.
-    """
-    in_bytes: int
-    kept_bytes: int
-    last_bytes: int
-    out_bytes: int
-    macs: int
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A schedule, the most bytes that it holds for the backward pass, and the forward MACs of one example, repetitions included."""
-    held_bytes: int
-    macs: int
-    schedule: tuple
-
-
-@torch.no_grad()
-def costs(units, x, *, rule="torch"):
-    """The Cost of each of `units` (a list of modules) on the batch x (N, ...), from the table of learners.memory: nothing is measured.
-
-    rule: "torch" for units as they are, "device" for units from train.planned. BatchNorm is counted as in training mode.
-    """
-    def kept(x, *run):
-        return memory.memory_report(nn.Sequential(*run), x, rule=rule).saved_activations
-    found = []
-    for unit, after in zip(units, [*units[1:], None], strict=True):
-        y = unit(x)
-        size, out = x.nelement() * x.element_size(), y.nelement() * y.element_size()
-        last = kept(x, unit) - size
-        # both together keep the input, what is inside this unit, the output between them, and what is inside the next unit
-        with_output = last if after is None else kept(x, unit, after) - size - (kept(y, after) - out)
-        found.append(Cost(size, with_output, last, out, sum(layer.macs for layer in layers.trace(unit, x))))
-        x = y
-    return tuple(found)
 
 
 def plain(n):
@@ -74,6 +28,16 @@ def sqrt(n):
     return in_segments([len(range(k, n, count)) for k in range(count)])
 
 
+def shrinking(n):
+    """Segments that get shorter towards the end, the best for n equal units that run twice at most; holds about sqrt(2 n).
+
+    The inputs of later segments are gone when an earlier one is run again, so that it may be longer by one: in B slots, one of them for x,
+    there is room for B-1, B-2, ..., 1 units.
+    """
+    slots = next(slots for slots in range(2, n + 3) if slots * (slots - 1) // 2 >= n)
+    return in_segments([n - (slots - 1) * (slots - 2) // 2, *range(slots - 2, 0, -1)])
+
+
 def flat(schedule):
     """The units that a schedule names, as a list."""
     return [i for item in schedule for i in ([item] if isinstance(item, int) else flat(item))]
@@ -86,82 +50,26 @@ def steps(schedule):
     return forward + back
 
 
-def macs(costs, schedule):
-    """Forward multiply-accumulates of one example under a schedule, each repetition counted."""
-    return sum(costs[i].macs for what, i in steps(schedule) if what != "back")
+def timeline(schedule):
+    """What every unit does and holds at every step of `steps`: a list of lists, [unit][step], for a picture.
 
-
-def held_bytes(costs, schedule):
-    """The most bytes that a schedule holds for the backward pass at any one moment, the input of the net included."""
-    return costs[0].in_bytes + _beside_input(costs, schedule)
-
-
-def _beside_input(costs, schedule):
-    *items, last = schedule
-    sizes = [costs[item].kept_bytes if isinstance(item, int) else costs[flat(item)[-1]].out_bytes for item in items]
-    ends = costs[last].last_bytes if isinstance(last, int) else _beside_input(costs, last)
-    segments = [sum(sizes[:k]) + _beside_input(costs, item) for k, item in enumerate(items) if isinstance(item, tuple)]
-    return max(sum(sizes) + ends, *segments, 0)     # what stands behind a segment is forgotten before the segment is run again
-
-
-def frontier(costs):
-    """Every best schedule: a tuple of Choice, more and more bytes for fewer and fewer MACs; the last is `plain`.
-
-    Exact dynamic programming over all nested schedules. For the units s to t, either s is kept, or s to k-1 are run again, for some k:
-        keep s:     held = kept(s) + held(s+1..t)                          macs = macs(s) + macs(s+1..t)
-        again to k: held = max(out(k-1) + held(k..t), held(s..k-1))        macs = forward(s..k-1) + macs(k..t) + macs(s..k-1)
-    and of all these (held, macs) only those are kept that no other beats.
-    Source: Gruslys et al. 2016, sec. 3, for equal steps; units of unequal size as in Beaumont et al. 2019 (rotor).
-    Unlike theirs, bytes are not rounded to slots, and one run gives all budgets. Cost about n^3 / 6 times the length of the answer.
+    "run", "keep", "back": at work. "held": its activations are kept. "input": only what it reads is kept, for a segment that it begins.
     """
-    n = len(costs)
-    best = {(s, s): [(costs[s].last_bytes, costs[s].macs, (s,))] for s in range(n)}       # (held, macs, how), how: see _built
-    for length in range(2, n + 1):
-        for s in range(n - length + 1):
-            t, forward = s + length - 1, 0
-            found = [(costs[s].kept_bytes + rest[0], costs[s].macs + rest[1], (s, rest)) for rest in best[s + 1, t]]
-            for k in range(s + 1, t + 1):
-                forward += costs[k - 1].macs
-                found += _pairs(best[s, k - 1], best[k, t], costs[k - 1].out_bytes, forward)
-            best[s, t] = _undominated(found)
-    return tuple(Choice(costs[0].in_bytes + end[0], end[1], _built(end[2])) for end in best[0, n - 1])
+    done = steps(schedule)
+    rows = [["held" if done[:t].count(("keep", i)) > done[:t].count(("back", i)) else "" for t in range(len(done))] for i in flat(schedule)]
 
-
-def within(choices, budget):
-    """The Choice with the fewest MACs that holds at most `budget` bytes. choices: what `frontier` returns.
-
-    Raises ValueError, with the least that is possible, for a budget below it.
-    """
-    fitting = [choice for choice in choices if choice.held_bytes <= budget]
-    if not fitting:
-        least = choices[0].held_bytes
-        raise ValueError(f"a budget of {budget:,} B is too small: no schedule of this net and batch holds less than {least:,} B; take a "
-                         "smaller batch, or a net with smaller units")
-    return min(fitting, key=lambda choice: choice.macs)
-
-
-def _pairs(segments, rests, out, forward):
-    """Undominated pairs of a way to run the segment again and a way to do the rest; both lists go up in bytes and down in MACs."""
-    i, j = 0, 0
-    for held in sorted({segment[0] for segment in segments} | {out + rest[0] for rest in rests}):
-        while i + 1 < len(segments) and segments[i + 1][0] <= held:
-            i += 1
-        while j + 1 < len(rests) and out + rests[j + 1][0] <= held:
-            j += 1
-        if segments[i][0] <= held and out + rests[j][0] <= held:
-            yield held, forward + segments[i][1] + rests[j][1], (segments[i], rests[j])
-
-
-def _undominated(found):
-    """Of (held, macs, how) those that no other beats, going up in bytes and down in MACs."""
-    kept = []
-    for one in sorted(found, key=lambda one: one[:2]):
-        if not kept or one[1] < kept[-1][1]:
-            kept.append(one)
-    return kept
-
-
-def _built(how):
-    """The schedule of an entry of `frontier`: (s,) keeps the last unit, (s, rest) keeps s first, (segment, rest) runs the segment again."""
-    first = (how[0],) if isinstance(how[0], int) else (_built(how[0][2]),)
-    return first + (_built(how[1][2]) if len(how) > 1 else ())
+    def walk(level, t):
+        begun = {}
+        for place, item in enumerate(level):
+            begun[place], t = t, t + (1 if isinstance(item, int) else len(flat(item)))
+        for place, item in reversed(list(enumerate(level))):
+            if isinstance(item, int):
+                t += 1
+            else:
+                first, t = flat(item)[0], walk(item, t)
+                rows[first] = [state or ("input" if begun[place] <= at < t else "") for at, state in enumerate(rows[first])]
+        return t
+    walk(schedule, 0)
+    for t, (what, i) in enumerate(done):
+        rows[i][t] = what
+    return rows

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from odl_kit.learners import memory, plan, recompute, schedules, train
+from odl_kit.learners import memory, plan, recompute, schedules, tradeoff, train
 from odl_kit.models import chain, nets
 
 seed = torch.Generator().manual_seed
@@ -46,15 +46,15 @@ def nested(units, depth=3):
 def test_gradients_are_those_of_plain_backpropagation_bit_for_bit(name):
     net, units, x = world(name)
     y = torch.randint(10, (len(x),), generator=seed(2))
-    expected, costs = plain_gradients(net, x, y), schedules.costs(units, x)
-    for choice in (*schedules.frontier(costs), schedules.Choice(0, 0, schedules.sqrt(len(units)))):
+    expected, costs = plain_gradients(net, x, y), tradeoff.costs(units, x)
+    for choice in (*tradeoff.frontier(costs), tradeoff.Choice(0, 0, schedules.sqrt(len(units)))):
         found = torch.autograd.grad(train.loss_of(recompute.run(units, choice.schedule, x), y), list(net.parameters()))
         assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True)), choice
 
 
 DEEP = nets.mlp(64, (32, 24, 16, 12, 9), 10, rng=seed(0))
 DEEP_UNITS, DEEP_X = list(chain.units(DEEP).values()), batch((1, 8, 8))
-DEEP_COSTS = schedules.costs(DEEP_UNITS, DEEP_X)
+DEEP_COSTS = tradeoff.costs(DEEP_UNITS, DEEP_X)
 
 
 @given(nested(tuple(range(6))))
@@ -63,14 +63,14 @@ def test_any_nested_schedule_has_the_gradients_of_torch_and_holds_what_was_predi
     measured = recompute.measure(DEEP_UNITS, schedule, DEEP_X, repeats=0)
     expected = torch.autograd.grad(DEEP(DEEP_X).sum(), list(DEEP.parameters()))
     assert all(torch.equal(a, b) for a, b in zip(measured.gradients, expected, strict=True))
-    assert measured.held_bytes == schedules.held_bytes(DEEP_COSTS, schedule)
+    assert measured.held_bytes == tradeoff.held_bytes(DEEP_COSTS, schedule)
 
 
 @pytest.mark.parametrize("name", [name for name in NETS if "batch" not in name])     # the meter counts a BatchNorm in training mode
 def test_held_bytes_are_those_that_the_costs_predict(name):
     net, units, x = world(name)
-    costs = schedules.costs(units, x)
-    for choice in schedules.frontier(costs):
+    costs = tradeoff.costs(units, x)
+    for choice in tradeoff.frontier(costs):
         assert recompute.measure(units, choice.schedule, x, repeats=0).held_bytes == choice.held_bytes
 
 
@@ -124,10 +124,10 @@ def test_frozen_weights_get_no_gradient_and_the_rest_still_learns():
 def test_units_as_a_device_runs_them_hold_what_the_device_rule_predicts():
     net, _, x = world("tiny_cnn")
     pieces = list(chain.units(net).values())
-    costs = schedules.costs(pieces, x, rule="device")
-    assert schedules.held_bytes(costs, schedules.plain(4)) == memory.memory_report(net, x, rule="device").saved_activations
+    costs = tradeoff.costs(pieces, x, rule="device")
+    assert tradeoff.held_bytes(costs, schedules.plain(4)) == memory.memory_report(net, x, rule="device").saved_activations
     units = [train.planned(piece, plan.full(piece))[0] for piece in pieces]
-    for choice in schedules.frontier(costs):
+    for choice in tradeoff.frontier(costs):
         assert recompute.measure(units, choice.schedule, x, repeats=0).held_bytes == choice.held_bytes
 
 
