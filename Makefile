@@ -23,6 +23,12 @@ labs:           ## rebuild the notebooks whose source in labs/src changed
 browser:        ## open every lab in a real browser, light and dark; leaves screenshots in build/shots
 	$(ODL) browser $(ARGS)
 
+site:           ## the course as pages for reading, in build/pages
+	$(ODL) site $(ARGS)
+
+slides:         ## a deck of slides for each part, in build/slides
+	$(ODL) slides $(ARGS)
+
 bench:          ## run the benchmarks; each writes benchmarks/results/<name>.json
 	$(ODL) bench $(ARGS)
 
@@ -36,4 +42,4 @@ clean:          ## remove what can be made again; the ledger and .venv stay
 	rm -rf build .pytest_cache .ruff_cache .hypothesis
 	find . -name .venv -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -type d -print | xargs rm -rf
 
-.PHONY: help lab test check labs browser bench size doctor clean
+.PHONY: help lab test check labs browser site slides bench size doctor clean

@@ -7,6 +7,7 @@ learners     plan, train, memory, cohort               how one device, or many a
 federation   local, rounds, aggregators, ...           how many devices make one model
 viz, lab                                               what a notebook shows a student
 grading      build                                     one source -> student notebook, key, grading reference
+teaching     guide, site, slides, progress             what a teacher hands out and looks at
 doctor, cli                                            is this computer ready? and the command `odl`
 
 This file also holds the one function that finds the checkout, because every room needs it and it needs none.

@@ -49,9 +49,54 @@ def check(args, extra):
 
 
 def build(args, extra):
-    """Build the notebooks whose source changed, and the README's table of labs."""
-    from odl_kit.grading import build
-    return build.main(extra)
+    """Build the notebooks whose source changed, the README's table of labs, and the heads of the instructor's pages."""
+    from odl_kit.grading import build, syllabus
+    from odl_kit.teaching import guide
+    status = build.main(extra)
+    if "--check" in extra or status == 2:
+        return status
+    syllabus.write_readme()
+    return max(status, int(not guide.write()))
+
+
+def new_lab(args, extra):
+    """Begin a new lab: a small one that runs and keeps every rule, to be rewritten."""
+    from odl_kit.teaching import newlab
+    return newlab.main(extra)
+
+
+def progress(args, extra):
+    """Your ledger as a page: predictions beside measurements, exercises, quizzes. With FILES, the exported ledgers of a class."""
+    from odl_kit.teaching import progress
+    return progress.main(extra)
+
+
+def site(args, extra):
+    """Write the course as pages for reading, from labs that have run."""
+    from odl_kit.teaching import site
+    return site.main(extra)
+
+
+def slides(args, extra):
+    """Write a deck of slides for each part of the course."""
+    from odl_kit.teaching import slides
+    return slides.main(extra)
+
+
+def release(args, extra):
+    """Write what students get of some labs: notebooks, a manifest with hashes, a zip."""
+    from odl_kit.grading import release
+    return release.main(extra)
+
+
+def grade(args, extra):
+    """Grade a class's notebooks in a jail: grades.csv, a page for every student, a report. Run it again to go on."""
+    try:
+        from odl_kit.grading import grade
+    except ImportError as error:
+        print(f"odl grade needs {error.name}: pip install -e '.[lab,test]' in the checkout", file=sys.stderr)
+        return 2
+    return grade.main(extra)
 
 
 def browser(args, extra):
@@ -130,9 +175,10 @@ def ledger(args, extra):
 
 
 COMMANDS = {"lab": lab, "test": test, "check": check, "labs": build, "build": build, "browser": browser, "bench": bench, "size": size,
-            "doctor": doctor, "federate": federate, "ledger": ledger}
-PASS_ON = (lab, test, check, build, browser, bench)     # these hand what they do not know to the program they call
-OWN_HELP = (build, browser)                             # and these let it answer --help, too
+            "doctor": doctor, "federate": federate, "ledger": ledger, "progress": progress, "new-lab": new_lab, "site": site,
+            "slides": slides, "release": release, "grade": grade}
+OWN_HELP = (build, browser, progress, new_lab, site, slides, release, grade)    # these hand all that follows, --help too, to the program they call
+PASS_ON = (*OWN_HELP, lab, test, check, bench)                                  # these what they do not know
 
 
 def main(argv=None):

@@ -12,8 +12,8 @@ ROOT = odl_kit.home()
 PACKAGE = ROOT / "odl_kit"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-# A room imports itself and these. `data`, `viz` and `lab` are what a notebook composes, no room below imports them; grading, doctor and cli
-# stand outside: they run the course, and only cli imports them.
+# A room imports itself and these. `data`, `viz` and `lab` are what a notebook composes, no room below imports them; grading, teaching,
+# doctor and cli stand outside: they run the course; cli imports them, and teaching what grading builds.
 MAY = {
     "budget": set(),
     "data": {"budget"},
@@ -27,8 +27,9 @@ MAY = {
     "viz": {"budget"},
     "lab": {"budget", "viz"},
     "grading": {"lab"},
+    "teaching": {"grading", "lab", "viz"},
     "doctor": {"data"},
-    "cli": {"grading", "lab", "doctor", "federation"},
+    "cli": {"grading", "teaching", "lab", "doctor", "federation"},
 }
 ONLY_IN_ONE_FILE = ("serial", "unicorn", "flwr", "dp_accounting", "numba")
 # Pieces are kept apart so that this file does not find itself.

@@ -61,12 +61,25 @@ def entry(lab, kind, id):
     return read(lab)[kind].get(id, {})
 
 
+def every():
+    """The records of all labs that have one: {lab: record}, each as `read` gives it."""
+    return {p.stem: read(p.stem) for p in sorted(folder().glob("*.json")) if ".damaged-" not in p.name} | _unsaved
+
+
 def export(path):
     """Write the records of all labs into one JSON file and return its path; `restore` reads it (here, or on another machine)."""
-    labs = {p.stem: read(p.stem) for p in sorted(folder().glob("*.json")) if ".damaged-" not in p.name} | _unsaved
     path = Path(path)
-    _replace(path, {"ledger": 1, "labs": labs})
+    _replace(path, {"ledger": 1, "labs": every()})
     return path
+
+
+def exported(path):
+    """The records in a file that `export` wrote, {lab: record}, without taking them over. Raises ValueError if the file is none of ours."""
+    try:
+        labs = json.loads(Path(path).read_text(encoding="utf-8"))["labs"]
+        return {lab: _checked(book, lab) for lab, book in labs.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path} is not an exported ledger ({error}): make one with `odl ledger export FILE`") from None
 
 
 def restore(path):
@@ -75,13 +88,8 @@ def restore(path):
     What is recorded here stays (a first prediction is locked), except that a passed check replaces one that has not passed.
     Raises ValueError if the file is none of ours.
     """
-    try:
-        labs = json.loads(Path(path).read_text(encoding="utf-8"))["labs"]
-        labs = {lab: _checked(book, lab) for lab, book in labs.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is not an exported ledger ({error}): make one with odl_kit.lab.ledger.export") from None
     gained = []
-    for lab, theirs in labs.items():
+    for lab, theirs in exported(path).items():
         mine = read(lab)
         kept = {kind: {id: e for id, e in mine[kind].items() if not _better(theirs[kind].get(id), e)} for kind in KINDS}
         merged = {kind: {**theirs[kind], **kept[kind]} for kind in KINDS}

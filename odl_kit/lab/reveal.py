@@ -19,8 +19,12 @@ def reveal(id, number, unit="", figure=None):
         show.complain(f"lab.reveal({id!r}): no prediction of that name has been asked; run its cell first", KeyError)
     elif math.isnan(value) or (now.asked[id].ranges and now.asked[id].holding(value) is None):
         show.complain(f"lab.reveal({id!r}): measured {as_text(value, 4)} {unit}, which none of the options holds: {_ranges(now.asked[id])}")
-    kept = value if math.isfinite(value) else as_text(value)
-    entry = ledger.record(now.lab, "predictions", id, measured=kept, **({"unit": unit} if unit else {}))
+    kept = {"measured": value if math.isfinite(value) else as_text(value)}
+    if said_in := unit or (now.asked[id].unit if id in now.asked else ""):
+        kept["unit"] = said_in
+    if id in now.asked and now.asked[id].ranges:
+        kept["holds"] = now.asked[id].holding(value)      # for who reads the ledger without the lab
+    entry = ledger.record(now.lab, "predictions", id, **kept)
 
     def opened():
         content, text = compare(now.asked.get(id), ledger.entry(now.lab, "predictions", id), value, unit)

@@ -1,18 +1,15 @@
 // What walk.py asks of the page of JupyterLab, as window.walk. Errors and outputs are read from the document and from the kernel's
 // messages, never from the drawn page: a cell can fail off-screen, and the error of a slider's callback is drawn nowhere at all.
-// A finding is {kind, text}. The functions of the first half read the document and the kernel, those of the second half the drawn page.
+// A finding is {kind, text}. The functions of the first half read the document and the kernel; what is drawn is looked at by drawn.js.
 window.walk = (() => {
   const WIDGET = "application/vnd.jupyter.widget-view+json";
-  const DRAWN = ".jp-OutputArea-output, .jp-MarkdownOutput";  // what a lab draws: outputs and rendered text
-  const LEAST_CONTRAST = 3;                                   // WCAG 2.2, 1.4.11; text that a person shall read has more
 
   const app = () => window.jupyterapp;
   const panel = () => app().shell.currentWidget;
   const cells = () => [...panel().content.widgets];
   const code = () => cells().filter((cell) => cell.model.type === "code");
   const scroller = () => panel().node.querySelector(".jp-WindowedPanel-outer");
-  const short = (text, limit = 200) => String(text).replace(/\u001b\[[0-9;]*m/g, "").trim().replace(/\s+/g, " ").slice(0, limit);
-  const finding = (kind, text) => ({ kind, text: short(text) });
+  const { short, finding } = window.drawn;
   const joined = (text) => [].concat(text).join("");
 
   // ---- the document and the kernel ----
@@ -102,71 +99,15 @@ window.walk = (() => {
     return [...ofKernel(), ...outputs, ...ofCallbacks(outputs), ...code().flatMap(ofWidgets), ...code().flatMap(ofCards)];
   }
 
-  // ---- the drawn page ----
+  // ---- the drawn page: see drawn.js ----
 
-  const visible = (element) => element.checkVisibility({ visibilityProperty: true }) && element.getBoundingClientRect().width > 1;
-
-  const NO_ALT = ["", "Image"];  // JupyterLab itself writes "Image" where a notebook gives nothing
-
-  function ofImages(cell) {
-    return [...cell.node.querySelectorAll("img")].filter(visible).flatMap((image) => {
-      const where = `${label(cell)}: ${image.src.slice(0, 60)}`;
-      if (image.complete && !image.naturalWidth) return [finding("image", `${where} is not shown`)];
-      return NO_ALT.includes((image.alt || "").trim()) ? [finding("alt", `${where} has no alt text`)] : [];
-    });
-  }
-
-  // Code may scroll, as it does in every code cell; the handle of a slider at its end stands out; a field scrolls what one types.
-  const MAY_SCROLL = "pre, pre *, .cm-editor *, .slider-container, .slider-container *, input, textarea, select, mjx-container *";
-
-  function ofOverflow(cell) {
-    const wide = [...cell.node.querySelectorAll(DRAWN)].flatMap((area) => [area, ...area.querySelectorAll("*")]).filter((element) =>
-      element.clientWidth > 1 && element.scrollWidth > element.clientWidth + 2 && visible(element) && !element.matches(MAY_SCROLL));
-    const innermost = [...new Set(wide)].filter((element) => !wide.some((other) => other !== element && element.contains(other)));
-    return innermost.map((element) => finding("overflow", `${label(cell)}: <${element.tagName.toLowerCase()}> needs `
-      + `${element.scrollWidth} px, has ${element.clientWidth} px: ${short(element.innerText, 60)}`));
-  }
-
-  const pen = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d", { willReadFrequently: true });
-
-  function colour(css) {  // any CSS colour -> [red, green, blue, alpha], each 0..1
-    pen.clearRect(0, 0, 1, 1);
-    pen.fillStyle = css;
-    pen.fillRect(0, 0, 1, 1);
-    return [...pen.getImageData(0, 0, 1, 1).data].map((value) => value / 255);
-  }
-
-  const over = (front, back) => [0, 1, 2].map((i) => front[i] * front[3] + back[i] * (1 - front[3]));
-
-  function backdrop(element) {  // the colour behind an element; null where a picture lies behind it
-    if (!element) return [1, 1, 1];
-    const style = getComputedStyle(element);
-    if (style.backgroundImage !== "none") return null;
-    const own = colour(style.backgroundColor);
-    const behind = own[3] < 1 ? backdrop(element.parentElement) : [0, 0, 0];
-    return behind && over(own, behind);
-  }
-
-  function luminance(rgb) {  // WCAG 2.2
-    const [red, green, blue] = rgb.map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4));
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
-  }
-
-  function contrast(element) {
-    const back = backdrop(element);
-    if (!back) return Infinity;
-    const [dark, light] = [luminance(back), luminance(over(colour(getComputedStyle(element).color), back))].sort((a, b) => a - b);
-    return (light + 0.05) / (dark + 0.05);
-  }
-
+  const DRAWN = ".jp-OutputArea-output, .jp-MarkdownOutput";  // what a lab draws: outputs and rendered text
   const ITS_OWN = ["application/vnd.jupyter.error", "application/vnd.jupyter.stderr"];  // coloured by JupyterLab, and findings anyway
 
-  function ofContrast(cell) {
-    const holdsText = (element) => [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
-    const areas = [...cell.node.querySelectorAll(DRAWN)].filter((area) => !ITS_OWN.includes(area.dataset.mimeType));
-    return areas.flatMap((area) => [area, ...area.querySelectorAll("*:not(:disabled)")])
-      .filter((element) => holdsText(element) && visible(element) && contrast(element) < LEAST_CONTRAST)
-      .map((element) => finding("contrast", `${label(cell)}: ${contrast(element).toFixed(1)} to 1: ${short(element.innerText, 60)}`));
+  function ofDrawing(cell) {
+    const areas = [...cell.node.querySelectorAll(DRAWN)], own = areas.filter((area) => !ITS_OWN.includes(area.dataset.mimeType));
+    return [...window.drawn.images(cell.node, () => label(cell)), ...window.drawn.overflow(areas, () => label(cell)),
+      ...window.drawn.contrast(own, () => label(cell))];
   }
 
   function ofSheet() {
@@ -175,18 +116,7 @@ window.walk = (() => {
       finding("overflow", `the whole notebook needs ${box.scrollWidth} px, has ${box.clientWidth} px`));
   }
 
-  // What MathJax writes for screen readers lies clipped behind the formula, and may reach over the margin without being seen.
-  const UNSEEN = Object.assign(document.createElement("style"), { textContent: "mjx-assistive-mml { display: none !important }" });
-
-  function pageFindings() {  // with everything unfolded: the table behind a figure is looked at too
-    const folded = [...panel().node.querySelectorAll("details:not([open])")];
-    folded.forEach((details) => { details.open = true; });
-    document.head.append(UNSEEN);
-    const found = [...ofSheet(), ...cells().flatMap((cell) => [...ofImages(cell), ...ofOverflow(cell), ...ofContrast(cell)])];
-    folded.forEach((details) => { details.open = false; });
-    UNSEEN.remove();
-    return found;
-  }
+  const pageFindings = () => window.drawn.unfolded(panel().node, () => [...ofSheet(), ...cells().flatMap(ofDrawing)]);
 
   // ---- looks, screenshots, actions ----
 

@@ -67,7 +67,8 @@ def visit(browser, lab, notebook, looks, out):
 
 def open_notebook(page, address):
     """Load JupyterLab with the notebook and wait for its kernel."""
-    page.add_init_script(path=Path(__file__).with_name("page.js"))
+    for script in ("drawn.js", "page.js"):
+        page.add_init_script(path=Path(__file__).with_name(script))
     page.goto(address, wait_until="domcontentloaded")
     page.wait_for_function("walk.ready()", timeout=OPEN_LIMIT_S * 1000)
     page.evaluate("walk.listen()")
