@@ -1,4 +1,5 @@
 """plan (what learns), train, saving (ops that keep only what learns), memory (what it costs) and cohort (many copies at once);
+optimizers (sgd, adam, lars), qas (integer weights learn);
 recompute (forget and run again) with schedules (what to run again) and tradeoff (the best for a budget),
 layerwise (one block at a time), small_steps (a batch in pieces);
 sample_complexity (how many examples it takes);

@@ -2,6 +2,9 @@
 
 What the backward pass keeps is one small table a rule, below. Counted are activations (the batch too, if it is kept, and pooling indices,
 means, deviations, masks), each stored tensor once; weights and statistics of the net are not, they stand under `weights`.
+
+Of a QuantNet a value is one byte, a clamp's mask one bit an element, a weight one byte, a bias four, and each output channel has a
+multiplier of four. Gradients and the optimizer's values stay float32.
 """
 from dataclasses import dataclass, replace
 from math import prod
@@ -19,16 +22,18 @@ def memory_report(net, x, plan=None, *, rule="torch", momentum=0.0):
     rule "torch": what torch keeps when a parameter is either trained or frozen as a whole (a convolution's input even where its weight is
     frozen; training mode). Gradients are whole tensors. rule "device": a layer's input is kept only if its weight learns, and of it only
     the channels that learn; ReLU keeps one bit an element. This is what learners.train keeps under a plan. Weights that never change are
-    taken to lie in flash, so sram = peak - frozen weights.
+    taken to lie in flash, so sram = peak - frozen weights. A QuantNet has only this rule; its weights count as they are stored.
     momentum: if not 0, the optimizer keeps one value for each that learns.
     peak: the worst moment of the forward and backward pass, with all gradients there; a value is dropped after its last use.
-    Raises ValueError for an unknown rule, for a plan that does not fit net, and as layers.trace does.
+    Raises ValueError for an unknown rule, rule "torch" with a QuantNet, a plan that does not fit net, and as layers.trace does.
     Sources: Lin et al. 2022 (MCUNetV3), Cai et al. 2020 (TinyTL). Unlike TinyTL's meter, a frozen GroupNorm is not free: the gradient
     below it needs its input. Max-pooling keeps one byte an output.
     """
     if rule not in RULES:
         raise ValueError(f'rule {rule!r} is unknown: use {" or ".join(map(repr, RULES))}')
     traced = layers.trace(net, x)
+    if rule == "torch" and any(s.int8 for s in traced):
+        raise ValueError('rule "torch" counts float32, and this net computes in int8: use rule="device"')
     if plan is None:
         channels, biases = {s.name: s.c_in for s in traced if s.weights}, {s.name for s in traced if s.bias}
     else:
@@ -38,14 +43,25 @@ def memory_report(net, x, plan=None, *, rule="torch", momentum=0.0):
     kept = [RULES[rule][step.layer.kind](step) if step.carries else {} for step in steps]
     saved, workspace, moment = _worst_moments(steps, kept, x)
     owners = {s.name: s for s in traced if s.weights or s.kind == "batch_norm"}.values()      # a layer that runs twice has its weights once
-    total = FLOAT * sum(s.weights + s.biases + (2 * s.c_in if s.kind == "batch_norm" else 0) for s in owners)
-    learning = FLOAT * sum(s.weights // s.c_in * channels.get(s.name, 0) + s.biases * (s.name in biases) for s in owners)
-    whole = FLOAT * sum(s.weights * bool(channels.get(s.name)) + s.biases * (s.name in biases) for s in owners)
-    gradients = whole if rule == "torch" else learning
+    total = sum(_width(s) * s.weights + FLOAT * (s.biases + _constants(s)) for s in owners)
+    weights = {s: s.weights // s.c_in * channels.get(s.name, 0) for s in owners}        # those that learn
+    learning = sum(_width(s) * count + FLOAT * s.biases * (s.name in biases) for s, count in weights.items())
+    counts = {s: s.weights * bool(count) for s, count in weights.items()} if rule == "torch" else weights
+    gradients = FLOAT * sum(count + s.biases * (s.name in biases) for s, count in counts.items())
     optimizer = gradients if momentum else 0
     peak = total + gradients + optimizer + moment
     sram = peak if rule == "torch" else peak - (total - learning)
     return MemoryReport(total, saved, gradients, optimizer, workspace, peak, sram=sram)
+
+
+def _width(layer):
+    """Bytes of one weight of a layer, and of one value of its output."""
+    return 1 if layer.int8 else FLOAT
+
+
+def _constants(layer):
+    """Numbers that never learn: the statistics of a norm, the multipliers of an integer layer."""
+    return 2 * layer.c_in if layer.kind == "batch_norm" else layer.c_out if layer.int8 and layer.weights else 0
 
 
 @dataclass(frozen=True)
@@ -53,7 +69,7 @@ class _Step:
     """A layer at work on n examples. place: in the list. channels: input channels whose weights learn. through: a gradient goes on below.
 
     source: place of the tensor that it reads, views looked through. source_bytes: of the whole tensor. carries: its output has a gradient.
-    input(), output(), own(bytes) -> {key: bytes}, one key for one stored tensor.
+    input(), output(), own(bytes), bits(), clamp() -> {key: bytes}, one key for one stored tensor.
     """
     layer: layers.Layer
     n: int
@@ -66,13 +82,13 @@ class _Step:
 
     @property
     def out_bytes(self):
-        return FLOAT * self.n * self.layer.out_elements
+        return _width(self.layer) * self.n * self.layer.out_elements
 
     def input(self, channels=None):
         """The input, or `channels` of its channels, copied."""
         if channels is None or channels == self.layer.c_in:
             return {self.source: self.source_bytes}
-        return self.own(FLOAT * self.n * channels * self.layer.h_in * self.layer.w_in)
+        return self.own(self.source_bytes // self.layer.c_in * channels)
 
     def output(self):
         return {self.place: self.out_bytes}
@@ -80,8 +96,16 @@ class _Step:
     def own(self, size):
         return {(self.place, "own"): size} if size else {}
 
+    def bits(self):
+        """One bit of each value of the output, rounded up to bytes once a batch."""
+        return {(self.place, "bits"): -(-self.n * self.layer.out_elements // 8)}
 
-NOTHING = dict.fromkeys(("global_pool", "flatten", "add", "identity"), lambda s: {})
+    def clamp(self):
+        """The mask of an integer layer's clamp."""
+        return self.bits() if self.layer.int8 else {}
+
+
+NOTHING = dict.fromkeys(("global_pool", "upsample", "flatten", "add", "identity", "quantize", "dequantize"), lambda s: {})
 OUTPUT = dict.fromkeys(("sigmoid", "tanh", "softmax", "log_softmax"), _Step.output)
 TORCH = {       # once the output has a gradient; found with torch.autograd.graph.saved_tensors_hooks, torch 2.13
     **NOTHING, **OUTPUT,
@@ -97,13 +121,14 @@ TORCH = {       # once the output has a gradient; found with torch.autograd.grap
 }
 DEVICE = {      # what learners.saving keeps
     **NOTHING, **OUTPUT,
-    "conv": lambda s: s.input(s.channels),
-    "linear": lambda s: s.input(s.channels),
+    "conv": lambda s: s.input(s.channels) | s.clamp(),
+    "linear": lambda s: s.input(s.channels) | s.clamp(),
+    "add": _Step.clamp,
     "embedding": _Step.input,
     "batch_norm": lambda s: s.own(FLOAT * (s.n * s.channels * s.layer.h_in * s.layer.w_in + s.layer.c_in * s.through)),
     "group_norm": lambda s: s.input() | s.own(FLOAT * 2 * s.n * s.layer.groups) if s.through or s.channels else {},
-    "relu": lambda s: s.own(-(-s.n * s.layer.out_elements // 8)),                           # one bit, rounded up to bytes once a batch
-    "relu6": lambda s: s.own(-(-s.n * s.layer.out_elements // 8)),
+    "relu": _Step.bits,
+    "relu6": _Step.bits,
     "max_pool": lambda s: s.own(s.n * s.layer.out_elements),                                # place in the window, one byte
     "avg_pool": lambda s: {},
 }
@@ -144,7 +169,7 @@ def _worst_moments(steps, kept, x):
         held = sum(so_far.values())
         live = [v for v, end in last.items() if v <= s.place <= end]
         forward = sum(size[v] for v in live if v not in so_far)
-        backward = sum(size[v] for v in live if v >= 0 and steps[v].carries) if s.carries else 0
+        backward = sum(FLOAT * s.n * steps[v].layer.out_elements for v in live if v >= 0 and steps[v].carries) if s.carries else 0
         passing += [forward, backward]
         together += [held + forward, held + backward]
     return sum(so_far.values()), max(passing), max(together)

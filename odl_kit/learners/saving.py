@@ -3,30 +3,33 @@ convolution's input even where its weight is frozen.
 
 One autograd.Function an op. What each keeps is the "device" rule of learners.memory; learners.train puts them into a net.
 The channel numbers of the plan are not counted: they belong to the plan, not to a batch.
+Conv and Linear also make the sums of integer layers (models.quantnet): with `zero`, the zero point of x, they keep x as int8, one byte a
+value, and round latent weights.
 """
-import numpy as np
 import torch
 from torch.autograd import Function
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input, conv2d_weight
+
+from odl_kit.models.quant import pack, unpack
 
 
 class Conv(Function):
     """Keeps the input channels whose weights learn, and the weight if a gradient goes further down."""
 
     @staticmethod
-    def forward(ctx, x, weight, bias, channels, stride, padding, groups):
-        _keep(ctx, x, weight, channels, dim=1)
+    def forward(ctx, x, weight, bias, channels, stride, padding, groups, zero=None):
+        _keep(ctx, x, weight, channels, 1, zero)
         ctx.groups, ctx.how = groups, {"stride": stride, "padding": padding}
-        return F.conv2d(x, weight, bias, groups=groups, **ctx.how)
+        return F.conv2d(*_integers(x, weight, bias, zero), groups=groups, **ctx.how)
 
     @staticmethod
     def backward(ctx, g):
-        kept, weight = ctx.saved_tensors
+        kept, weight = _kept(ctx)
         need_x, need_w, need_b = ctx.needs_input_grad[:3]
         gx = conv2d_input(ctx.x_shape, weight, g, groups=ctx.groups, **ctx.how) if need_x else None
         gw = _conv_weight_gradient(kept, g, ctx) if need_w else None
-        return gx, gw, g.sum((0, 2, 3)) if need_b else None, None, None, None, None
+        return gx, gw, g.sum((0, 2, 3)) if need_b else None, None, None, None, None, None
 
 
 def _conv_weight_gradient(kept, g, ctx):
@@ -52,20 +55,20 @@ class Linear(Function):
     """Keeps the inputs whose weights learn, and the weight if a gradient goes further down."""
 
     @staticmethod
-    def forward(ctx, x, weight, bias, channels):
-        _keep(ctx, x, weight, channels, dim=-1)
-        return F.linear(x, weight, bias)
+    def forward(ctx, x, weight, bias, channels, zero=None):
+        _keep(ctx, x, weight, channels, -1, zero)
+        return F.linear(*_integers(x, weight, bias, zero))
 
     @staticmethod
     def backward(ctx, g):
-        kept, weight = ctx.saved_tensors
+        kept, weight = _kept(ctx)
         need_x, need_w, need_b = ctx.needs_input_grad[:3]
         gw, rows = None, g.flatten(0, -2)
         if need_w:
             gw = rows.T @ kept.flatten(0, -2)
             if ctx.channels is not None:
                 gw = g.new_zeros(ctx.w_shape).index_copy_(1, ctx.channels, gw)
-        return g @ weight if need_x else None, gw, rows.sum(0) if need_b else None, None
+        return g @ weight if need_x else None, gw, rows.sum(0) if need_b else None, None, None
 
 
 class GroupNorm(Function):
@@ -96,14 +99,12 @@ class ReLU(Function):
     @staticmethod
     def forward(ctx, x, top):
         if ctx.needs_input_grad[0]:
-            bits = np.packbits(((x > 0) & (x < top)).cpu().numpy())
-            ctx.save_for_backward(torch.from_numpy(bits).to(x.device))
+            ctx.save_for_backward(pack((x > 0) & (x < top)))
         return x.clamp(0, top)
 
     @staticmethod
     def backward(ctx, g):
-        bits = np.unpackbits(ctx.saved_tensors[0].cpu().numpy(), count=g.numel())
-        return g * torch.from_numpy(bits).to(g.device).view(g.shape), None
+        return g * unpack(ctx.saved_tensors[0], g.shape), None
 
 
 class MaxPool(Function):
@@ -135,14 +136,14 @@ class AvgPool(Function):
     """Keeps nothing: the gradient needs shapes only. (torch keeps the input.)"""
 
     @staticmethod
-    def forward(ctx, x, kernel, stride, padding):
-        ctx.x_shape, ctx.window = x.shape, (kernel, stride, padding)
-        return F.avg_pool2d(x, kernel, stride, padding)
+    def forward(ctx, x, kernel, stride, padding, divisor=None):
+        ctx.x_shape, ctx.window, ctx.divisor = x.shape, (kernel, stride, padding), divisor
+        return F.avg_pool2d(x, kernel, stride, padding, divisor_override=divisor)
 
     @staticmethod
     def backward(ctx, g):
         shape_only = g.new_empty(()).expand(ctx.x_shape)
-        return torch.ops.aten.avg_pool2d_backward(g, shape_only, *ctx.window, False, True, None), None, None, None
+        return torch.ops.aten.avg_pool2d_backward(g, shape_only, *ctx.window, False, True, ctx.divisor), None, None, None, None
 
 
 def _batch_norm(x, weight, bias, channels, module, window):
@@ -163,8 +164,9 @@ def _embedding(x, weight, bias, channels, module, window):
 
 
 LAYERS = {      # kind: function of (x, weight, bias, channels that learn or None for all, module, window)
-    "conv": lambda x, weight, bias, channels, module, window: Conv.apply(x, weight, bias, channels, *window[1:], module.groups),
-    "linear": lambda x, weight, bias, channels, module, window: Linear.apply(x, weight, bias, channels),
+    "conv": lambda x, weight, bias, channels, module, window:
+        Conv.apply(x, weight, bias, channels, *window[1:], module.groups, getattr(module, "z_x", None)),
+    "linear": lambda x, weight, bias, channels, module, window: Linear.apply(x, weight, bias, channels, getattr(module, "z_x", None)),
     "group_norm": lambda x, weight, bias, channels, module, window:
         GroupNorm.apply(x, weight, bias, channels, module.num_groups, module.eps),
     "batch_norm": _batch_norm,
@@ -178,12 +180,26 @@ OPS = {
 }
 
 
-def _keep(ctx, x, weight, channels, dim):
+def _keep(ctx, x, weight, channels, dim, zero):
     """Save the part of x whose weights learn, and the weight if the input needs a gradient. Shapes and channel numbers stand in ctx."""
     need_x, need_w = ctx.needs_input_grad[:2]
-    ctx.x_shape, ctx.w_shape, ctx.channels = x.shape, weight.shape, channels
+    ctx.x_shape, ctx.w_shape, ctx.channels, ctx.zero = x.shape, weight.shape, channels, zero
     part = x if channels is None or not need_w else x.index_select(dim, channels)
+    part = part if zero is None or not need_w else part.to(torch.int8)
     ctx.save_for_backward(part if need_w else None, weight if need_x else None)
+
+
+def _kept(ctx):
+    """(x, weight) as `_keep` saved them, ready for the gradient of float sums; of what was not saved, None."""
+    x, weight = ctx.saved_tensors
+    if ctx.zero is None:
+        return x, weight
+    return None if x is None else x.float() - ctx.zero, None if weight is None else weight.round()
+
+
+def _integers(x, weight, bias, zero):
+    """What is multiplied: floats as they are; of integers, x without its zero point and rounded weights."""
+    return (x, weight, bias) if zero is None else (x - zero, weight.round(), None if bias is None else bias.round())
 
 
 def _corner(shape, stride, padding):

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from odl_kit.learners import saving
+from odl_kit.learners import optimizers, saving
 from odl_kit.learners.plan import num_channels
 from odl_kit.models import layers
 
@@ -29,15 +29,18 @@ class History:
         return [metric[name] for metric in self.metrics]
 
 
-def fit(net, x, y, *, epochs, batch_size, lr, momentum=0.0, plan=None, rng, progress=True, evaluate=None):
-    """Train `net` in place by SGD; returns a History.
+def fit(net, x, y, *, epochs, batch_size, lr, momentum=0.0, plan=None, rng, progress=True, evaluate=None, optimizer=None):
+    """Train `net` in place by SGD, or by `optimizer`; returns a History.
 
     x: (N, ...) float32 or int64 tokens. y: (N,) int64 classes -> cross-entropy, or float (N, ...) -> mean squared error.
-    batch_size: None takes all N at once. lr, momentum: v = momentum * v + gradient; w = w - lr * v.
+    batch_size: None takes all N at once. lr, momentum: v = momentum * v + gradient; w = w - lr * v. lr may be a function of the share of
+    steps that are done (optimizers.cosine). optimizer: how to step, see learners.optimizers; None: optimizers.sgd(momentum).
+    A QuantNet (models.quantize) trains in integer units; qas.optimizer scales its steps and keeps it integer.
     plan: UpdatePlan; weights outside it do not change by a bit, and BatchNorm keeps its stored statistics (see `planned`).
     rng: torch.Generator, draws the order of the examples (and the channels of an order="random" plan).
     evaluate: called with net after each epoch -> dict[str, float]. progress: a bar, in a notebook or a terminal.
-    Raises ValueError for no examples, x and y of unequal length, epochs or batch_size below 1, and a plan that learns nothing.
+    Raises ValueError for no examples, x and y of unequal length, epochs or batch_size below 1, a plan that learns nothing, and momentum
+    beside an optimizer.
     """
     _check(x, y)
     if epochs < 1 or (batch_size is not None and batch_size < 1):
@@ -45,8 +48,10 @@ def fit(net, x, y, *, epochs, batch_size, lr, momentum=0.0, plan=None, rng, prog
     forward, learning = (net, [p for p in net.parameters() if p.requires_grad]) if plan is None else planned(net, plan, rng=rng)
     if not learning:
         raise ValueError("nothing learns: give the plan a bias or a channel, for example plan.head_only(net)")
-    velocity = [torch.zeros_like(p) for p in learning]
-    losses, metrics = [], []
+    if optimizer and momentum:
+        raise ValueError(f"momentum={momentum} beside an optimizer: give it to the optimizer, as in optimizers.sgd({momentum})")
+    step, states = optimizer or optimizers.sgd(momentum), [None] * len(learning)
+    losses, metrics, done, steps = [], [], 0, epochs * -(-len(x) // (batch_size or len(x)))
     bar = tqdm(range(epochs), desc="fit", unit="epoch", disable=None if progress else True)
     for _ in bar:
         total = 0.0
@@ -54,10 +59,10 @@ def fit(net, x, y, *, epochs, batch_size, lr, momentum=0.0, plan=None, rng, prog
             for batch in torch.randperm(len(x), generator=rng).split(batch_size or len(x)):
                 loss = loss_of(forward(x[batch]), y[batch])
                 gradients = torch.autograd.grad(loss, learning, materialize_grads=True)
+                rate = lr(done / steps) if callable(lr) else lr
                 with torch.no_grad():
-                    for p, v, g in zip(learning, velocity, gradients, strict=True):
-                        p.sub_(v.mul_(momentum).add_(g), alpha=lr)      # v = momentum * v + g;  w = w - lr * v
-                total += loss.item() * len(batch)
+                    states = [step(p, g, state, rate) for p, g, state in zip(learning, gradients, states, strict=True)]
+                total, done = total + loss.item() * len(batch), done + 1
         losses.append(total / len(x))
         bar.set_postfix(loss=f"{losses[-1]:.3f}")
         if evaluate:
@@ -91,11 +96,13 @@ def planned(net, plan, *, rng=None):
     """
     graph, chosen, modules = layers.graph(net), plan.chosen(net, rng), dict(net.named_modules())
     for node in graph.graph.nodes:
-        kind = layers.kind_of(node, graph)
+        kind, module = layers.kind_of(node, graph), modules.get(node.target) if node.op == "call_module" else None
         window = layers.window(node, graph, kind) if kind in ("conv", "max_pool", "avg_pool") else None
         if kind in saving.LAYERS:
-            op = _layer(kind, node.target, modules[node.target], window, plan, chosen)
-        elif kind in saving.OPS:
+            op = _layer(kind, node.target, module, window, plan, chosen)
+        elif kind == "avg_pool" and hasattr(module, "int8"):
+            op = partial(module, sums=partial(saving.OPS[kind], window=(*window, 1)))
+        elif kind in saving.OPS and not hasattr(module, "int8"):        # the integer ones keep one bit as they are
             op = partial(saving.OPS[kind], window=window)
         else:
             continue
@@ -124,7 +131,7 @@ def _layer(kind, name, module, window, plan, chosen):
         weight = weight if name in chosen or weight is None else weight.detach()
         bias = bias if name in plan.biases or bias is None else bias.detach()
         return saving.LAYERS[kind](x, weight, bias, channels, module, window)
-    return run
+    return partial(module, sums=run) if hasattr(module, "int8") else run
 
 
 def loss_of(outputs, y):

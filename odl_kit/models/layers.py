@@ -11,7 +11,7 @@ from torch.nn import functional as F
 MODULES = {nn.Conv2d: "conv", nn.Linear: "linear", nn.Embedding: "embedding", nn.BatchNorm2d: "batch_norm", nn.GroupNorm: "group_norm",
            nn.ReLU: "relu", nn.ReLU6: "relu6", nn.Sigmoid: "sigmoid", nn.Tanh: "tanh", nn.Softmax: "softmax", nn.LogSoftmax: "log_softmax",
            nn.MaxPool2d: "max_pool", nn.AvgPool2d: "avg_pool", nn.AdaptiveAvgPool2d: "global_pool", nn.Flatten: "flatten",
-           nn.Identity: "identity"}
+           nn.Upsample: "upsample", nn.Identity: "identity"}
 FUNCTIONS = {F.relu: "relu", torch.relu: "relu", F.relu6: "relu6", torch.sigmoid: "sigmoid", torch.tanh: "tanh", F.softmax: "softmax",
              torch.softmax: "softmax", F.log_softmax: "log_softmax", torch.log_softmax: "log_softmax", F.max_pool2d: "max_pool",
              torch.max_pool2d: "max_pool", F.avg_pool2d: "avg_pool", F.adaptive_avg_pool2d: "global_pool", torch.mean: "global_pool",
@@ -22,6 +22,7 @@ ARGUMENTS = {"max_pool": ("kernel_size", "stride", "padding", "dilation", "ceil_
              "avg_pool": ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")}
 PLAIN = {"dilation": (1, 1), "padding_mode": "zeros", "ceil_mode": False, "count_include_pad": True, "divisor_override": None,
          "return_indices": False}     # the only value that Layer can say
+HANDED_ON = ("max_pool", "flatten", "identity")     # integers that come in go out
 SUPPORTED = f"{', '.join(m.__name__ for m in MODULES)}, their functional forms, the mean over all places and x + y"
 
 
@@ -31,9 +32,10 @@ class Layer:
 
     name: of the torch module, or, for a functional op, of its node in the torch.fx graph ("add", "add_1", ...).
     kind: conv, linear, embedding, batch_norm, group_norm, relu, relu6, sigmoid, tanh, softmax, log_softmax, max_pool, avg_pool,
-          global_pool, flatten, add, identity. A depthwise convolution is a conv with groups == c_in.
+          global_pool, upsample (bilinear), flatten, add, identity. A depthwise convolution is a conv with groups == c_in.
     kernel, stride, padding: (height, width). groups: of a conv or group_norm. An embedding has its rows as c_in, its tokens as h.
     bias: has a bias (a norm: has weight and bias). inputs: places in the list of the layers it reads; -1 is x itself.
+    int8: its output, and its weights if it has some, are int8 (models.quantnet); else float32.
     """
     name: str
     kind: str
@@ -49,6 +51,7 @@ class Layer:
     groups: int = 1
     bias: bool = False
     inputs: tuple = ()
+    int8: bool = False
 
     @property
     def weights(self):
@@ -93,11 +96,19 @@ def graph(net):
         raise ValueError(f"{type(net).__name__} cannot be traced: {error} (torch.fx cannot branch or loop on values)") from error
 
 
+@torch.no_grad()
+def values(graph_module, x):
+    """{fx node: its value} of one run of a GraphModule on the batch x."""
+    interpreter = _Values(graph_module)
+    interpreter.run(x)
+    return interpreter.seen
+
+
 def kind_of(node, graph_module):
     """The kind of an fx node, by its op alone; None for input, output, arithmetic on shapes, and all that is not supported."""
     if node.op == "call_module":
-        classes = type(graph_module.get_submodule(node.target)).__mro__
-        return next((MODULES[cls] for cls in classes if cls in MODULES), None)
+        module = graph_module.get_submodule(node.target)
+        return getattr(module, "layer_kind", next((MODULES[cls] for cls in type(module).__mro__ if cls in MODULES), None))
     return {"call_function": FUNCTIONS, "call_method": METHODS}.get(node.op, {}).get(node.target)
 
 
@@ -130,10 +141,10 @@ def _name(node):
 
 
 class _Tracer(fx.Tracer):
-    """Does not look into a module of a known kind, nor into a subclass of one."""
+    """Does not look into a module of a known kind, nor into a subclass of one, nor into one that names its `layer_kind` itself."""
 
     def is_leaf_module(self, m, module_qualified_name):
-        return isinstance(m, tuple(MODULES)) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, tuple(MODULES)) or hasattr(m, "layer_kind") or super().is_leaf_module(m, module_qualified_name)
 
 
 class _Values(fx.Interpreter):
@@ -151,10 +162,9 @@ class _Values(fx.Interpreter):
 def _walk(net, x):
     """Yields the layers. The shapes are found on the meta device."""
     meta = graph(copy.deepcopy(net).to("meta").eval())
-    values = _Values(meta)
-    values.run(x.to("meta"))
+    seen, int8 = values(meta, x.to("meta")), {}
     place = {}      # node -> place of its layer
-    for node, value in values.seen.items():
+    for node, value in seen.items():
         if node.op == "placeholder":
             place[node] = -1
         elif node.op != "output" and isinstance(value, torch.Tensor):
@@ -162,12 +172,16 @@ def _walk(net, x):
             if kind is None:
                 what = type(module).__name__ if module else getattr(node.target, "__name__", node.target)
                 raise ValueError(f"layer {_name(node)!r} is {what}, which is not supported: use {SUPPORTED}")
+            if kind == "upsample" and (module.mode != "bilinear" or module.align_corners):
+                raise ValueError(f"layer {_name(node)!r} has mode={module.mode!r}, align_corners={module.align_corners}, which is not "
+                                 'supported: leave it at "bilinear" and False')
             sources = [a for a in (*node.args, *node.kwargs.values()) if isinstance(a, fx.Node) and a in place]
-            _check(node, kind, [values.seen[a].shape for a in sources], value.shape)
-            fields = _shape(kind, module, values.seen[sources[0]].shape, value.shape) | _of_module(kind, module)
+            _check(node, kind, [seen[a].shape for a in sources], value.shape)
+            fields = _shape(kind, module, seen[sources[0]].shape, value.shape) | _of_module(kind, module)
             if kind in ("conv", "max_pool", "avg_pool"):
                 fields |= dict(zip(("kernel", "stride", "padding"), window(node, meta, kind), strict=True))
-            yield Layer(_name(node), kind, **fields, inputs=tuple(place[a] for a in sources))
+            int8[node] = getattr(module, "int8", kind in HANDED_ON and int8.get(sources[0], False))
+            yield Layer(_name(node), kind, **fields, inputs=tuple(place[a] for a in sources), int8=int8[node])
             place[node] = max(place.values()) + 1
 
 

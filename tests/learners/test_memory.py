@@ -4,8 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from odl_kit.learners import memory, plan, train
-from odl_kit.models import nets
+from odl_kit.learners import memory, plan, tinytl, train
+from odl_kit.models import nets, quantize
 
 seed = torch.Generator().manual_seed
 
@@ -40,7 +40,37 @@ NETS = {
     "ds_cnn none": (lambda: nets.ds_cnn(1, 10, norm=None, rng=seed(0)), (1, 8, 8)),
     "word_model": (lambda: nets.word_model(30, context=4, rng=seed(0)), (4,)),
     "residual": (Residual, (3, 8, 8)),
+    "tinytl": (lambda: tinytl.add_branches(nets.mobile_net(1, 10, stem=8, blocks=((16, 8, 1), (16, 12, 2)), norm=None, rng=seed(0)),
+                                           torch.zeros(1, 1, 16, 16), rng=seed(1)), (1, 16, 16)),
 }
+
+
+class Branches(nn.Module):
+    """What a QuantNet can hold: grouped and depthwise convolutions, a sum, a ReLU of its own, every pooling, a hidden linear layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.grouped = nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.Conv2d(8, 8, 3, padding=1, groups=2)
+        self.deep = nn.Conv2d(8, 16, 3, stride=2, padding=1, groups=8)
+        self.hidden, self.head = nn.Linear(16 * 4, 12), nn.Linear(12, 5)
+
+    def forward(self, x):
+        x = F.relu(self.stem(x))
+        x = self.grouped(x) + x
+        x = F.max_pool2d(self.deep(x), 3, stride=1, padding=1).relu()
+        x = F.avg_pool2d(x, 2).flatten(1)
+        return self.head(F.relu6(self.hidden(x)))
+
+
+def integer(make, shape, **options):
+    """(maker of a QuantNet, shape of its input)."""
+    return lambda: quantize.quantize_model(make(), batch(shape, 16), **options), shape
+
+
+INTEGER = {name: integer(make, shape) for name, (make, shape) in (
+    ("mlp", NETS["mlp"]), ("tiny_cnn", NETS["tiny_cnn"]), ("ds_cnn batch", NETS["ds_cnn batch"]), ("branches", (Branches, (3, 8, 8))),
+    ("mobile_net", (lambda: nets.mobile_net(1, 10, rng=seed(0)), (1, 16, 16))))}
+INTEGER["mobile_net, integer head"] = integer(lambda: nets.mobile_net(1, 10, rng=seed(0)), (1, 16, 16), float_head=False)
 
 
 def half(net):
@@ -62,6 +92,7 @@ def first_bias(net):
 CASES = [(name, how, n) for how in ("full", "half", "bias", "head") for name in NETS for n in (1, 16)]
 CASES += [(name, how, 2) for how in ("first layer", "first bias", "nothing") for name in NETS]
 PLANS = {"full": plan.full, "head": plan.head_only, "bias": plan.bias_only, "half": half, "first layer": first_layer,
+         "last three": lambda net: plan.last_layers(net, 3),
          "first bias": first_bias, "nothing": lambda net: plan.UpdatePlan()}
 
 
@@ -108,6 +139,32 @@ def test_rule_device_equals_the_bytes_that_training_by_a_plan_keeps(name, how, n
     chosen = PLANS[how](net)
     forward, _ = train.planned(net, chosen)
     assert memory.memory_report(net, x, chosen, rule="device").saved_activations == saved_bytes(net, forward, x)
+
+
+@pytest.mark.parametrize("n", [1, 16])
+@pytest.mark.parametrize("how", PLANS)
+@pytest.mark.parametrize("name", INTEGER)
+def test_rule_device_equals_the_bytes_that_training_an_integer_net_by_a_plan_keeps(name, how, n):
+    make, shape = INTEGER[name]
+    net, x = make(), batch(shape, n)
+    chosen = PLANS[how](net)
+    forward, _ = train.planned(net, chosen)
+    assert memory.memory_report(net, x, chosen, rule="device").saved_activations == saved_bytes(net, forward, x)
+
+
+def test_the_report_of_a_small_integer_net_is_the_sum_done_by_hand():
+    net, x = quantize.quantize_model(HAND, torch.rand(4, 1, 8, 8, generator=seed(0))), torch.zeros(3, 1, 8, 8)
+    report = memory.memory_report(net, x, rule="device")
+    assert report.weights == 36 + 4 * 4 + 4 * 4 + 4 * 650 == net.nbytes        # int8, int32, multipliers, the float head
+    # x and one bit of each of 256, one byte for each of 64 winners, the head's float input
+    assert report.saved_activations == 3 * (64 + 256 // 8 + 64 + 4 * 64)
+    assert report.gradients == 4 * (36 + 4 + 650) and report.optimizer == 0
+    # backward through the pool: float gradients of 256 and of 64 values
+    assert report.workspace == 3 * 4 * (256 + 64)
+    head = memory.memory_report(net, x, plan.head_only(net), rule="device", momentum=0.9)
+    assert head.sram == head.peak - (36 + 4 * 4 + 4 * 4) and head.optimizer == head.gradients == 4 * 650
+    with pytest.raises(ValueError, match='computes in int8: use rule="device"'):
+        memory.memory_report(net, x)
 
 
 def test_a_gradient_passes_a_sum_of_which_one_side_only_learns():

@@ -9,8 +9,8 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn import functional as F
 
-from odl_kit.learners import plan, train
-from odl_kit.models import flat, nets
+from odl_kit.learners import plan, tinytl, train
+from odl_kit.models import flat, nets, quantize
 
 seed = torch.Generator().manual_seed
 
@@ -47,6 +47,16 @@ def residual():
     return net
 
 
+def branched():
+    """A net of TinyTL whose gains are not 0 any more."""
+    net = nets.mobile_net(1, 5, stem=4, blocks=((8, 4, 1), (8, 6, 2)), norm=None, rng=seed(0))
+    net = tinytl.add_branches(net, torch.zeros(1, 1, 8, 8), rng=seed(1))
+    for name, p in net.named_parameters():
+        if name.endswith("gain.weight"):
+            nn.init.ones_(p)
+    return net
+
+
 NETS = {
     "mlp": (lambda: nets.mlp(64, (32, 16), 10, rng=seed(0)), (1, 8, 8)),
     "tiny_cnn": (lambda: nets.tiny_cnn(1, 10, rng=seed(0)), (1, 8, 8)),
@@ -54,6 +64,7 @@ NETS = {
     "ds_cnn batch": (lambda: nets.ds_cnn(1, 10, norm="batch", rng=seed(0)), (1, 8, 8)),
     "word_model": (lambda: nets.word_model(10, context=4, rng=seed(0)), (4,)),
     "residual": (residual, (3, 8, 8)),
+    "tinytl": (branched, (1, 8, 8)),
 }
 
 
@@ -93,6 +104,46 @@ def test_planned_gradients_are_autograds_own_under_the_mask(name, data):
             assert torch.allclose(g, expected[names[id(p)]] * m, atol=1e-9) and not g[~m].any()
     else:
         assert not out.requires_grad
+
+
+class Integers(nn.Module):
+    """What a QuantNet can hold: see test_memory.Branches."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.grouped = nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.Conv2d(8, 8, 3, padding=1, groups=2)
+        self.deep = nn.Conv2d(8, 16, 3, stride=2, padding=1, groups=8)
+        self.hidden, self.head = nn.Linear(16 * 4, 12), nn.Linear(12, 5)
+
+    def forward(self, x):
+        x = F.relu(self.stem(x))
+        x = self.grouped(x) + x
+        x = F.max_pool2d(self.deep(x), 3, stride=1, padding=1).relu()
+        return self.head(F.relu6(self.hidden(F.avg_pool2d(x, 2).flatten(1))))
+
+
+@pytest.mark.parametrize("float_head", [True, False])
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_planned_gradients_of_an_integer_net_are_those_of_its_own_forward_under_the_mask(float_head, data):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        x, y = example((3, 8, 8))
+        net = quantize.quantize_model(Integers(), x, float_head=float_head)
+    with torch.no_grad():
+        for layer in net.integer_layers().values():         # latent weights: between the integers
+            layer.weight += torch.rand(layer.weight.shape, generator=seed(5)) - 0.5
+    wish = data.draw(plans(net))
+    forward, learning = train.planned(net, wish, rng=seed(7))
+    mask = flat.unravel(net, wish.mask(net, seed(7)))
+    plain = net(x)
+    expected = dict(zip(mask, torch.autograd.grad(F.cross_entropy(plain, y), list(net.parameters())), strict=True))
+    out = forward(x)
+    assert torch.equal(out, plain)
+    names = {id(p): n for n, p in net.named_parameters()}
+    for p, g in zip(learning, torch.autograd.grad(F.cross_entropy(out, y), learning) if learning else (), strict=True):
+        m, e = mask[names[id(p)]], expected[names[id(p)]]
+        assert torch.allclose(g, e * m, rtol=1e-4, atol=1e-5 * e.abs().max().item()) and not g[~m].any()
 
 
 def reference(net, x, y, order, *, batch_size, lr, momentum, mask=None):

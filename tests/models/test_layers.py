@@ -104,11 +104,31 @@ def test_padding_in_words_becomes_numbers(padding, numbers):
     assert torch.equal(F.conv2d(x, net[0].weight, net[0].bias, padding=layer.padding), net(x))
 
 
+def test_upsampling_has_a_new_size_and_no_macs():
+    layer, = layers.trace(nn.Sequential(nn.Upsample((12, 20), mode="bilinear")), torch.zeros(2, 3, 6, 5))
+    assert (layer.kind, layer.h_in, layer.w_in, layer.h_out, layer.w_out, layer.c_out) == ("upsample", 6, 5, 12, 20, 3)
+    assert layer.macs == layer.weights == layer.biases == 0
+
+
 def test_batches_of_rows_keep_their_places():
     net = nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 6), nn.ReLU())
     embedding, linear, relu = layers.trace(net, torch.zeros(2, 5, dtype=torch.int64))
     assert (embedding.c_in, embedding.h_in, embedding.in_elements, embedding.out_elements) == (9, 5, 5, 20)
     assert (linear.c_in, linear.h_in, linear.macs, relu.out_elements) == (4, 5, 4 * 6 * 5, 30)
+
+
+class Whole(nn.Module):
+    """A module that is no subclass of a known one, and names its kind."""
+    layer_kind, int8 = "quantize", True
+
+    def forward(self, x):
+        return x.round()
+
+
+def test_a_module_may_name_its_kind_and_integers_that_come_in_are_handed_on():
+    net = nn.Sequential(Whole(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 3))
+    assert [(layer.name, layer.kind, layer.int8) for layer in layers.trace(net, torch.rand(1, 2, 4, 4))] == [
+        ("0", "quantize", True), ("1", "max_pool", True), ("2", "flatten", True), ("3", "linear", False)]
 
 
 def test_the_size_of_the_batch_does_not_count():
@@ -133,6 +153,8 @@ def test_tracing_changes_neither_the_net_nor_the_random_state():
     (nn.Sequential(nn.Conv2d(3, 8, 2, padding="same")), "odd kernel"),
     (nn.Sequential(nn.MaxPool2d(3, ceil_mode=True)), "ceil_mode=True"),
     (nn.Sequential(nn.AdaptiveAvgPool2d(2)), "only the mean over height and width"),
+    (nn.Sequential(nn.Upsample(16)), "layer '0' has mode='nearest'"),
+    (nn.Sequential(nn.Upsample(16, mode="bilinear", align_corners=True)), "align_corners=True"),
     (One(lambda x: x + 1), "layer 'add' makes"),
     (One(lambda x: x + x.mean((2, 3), keepdim=True)), "two tensors of one shape"),
     (One(lambda x: x.mean(1)), "layer 'mean'"),
