@@ -1,7 +1,10 @@
 """Every lab has a page for who teaches it; its head is current, and the rest is written."""
+import re
+
 import pytest
 
 import odl_kit
+from odl_kit import cli
 from odl_kit.grading import syllabus
 from odl_kit.teaching import guide
 
@@ -59,3 +62,21 @@ def test_a_missing_page_is_begun_and_one_without_marks_is_refused(lab, capsys):
     guide.path(lab.name).write_text("no marks\n", encoding="utf-8")
     assert guide.write() is False and "it must stand there once" in capsys.readouterr().err
     assert guide.path(lab.name).read_text(encoding="utf-8") == "no marks\n"
+
+
+def links(path):
+    """The links of a Markdown file that lead to files or headings."""
+    return re.findall(r"\]\((?!https?:)([^)]+)\)", path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", sorted((odl_kit.home() / "instructor").rglob("*.md")), ids=lambda path: path.stem)
+def test_every_link_of_the_guide_leads_somewhere(path):
+    headings = [re.sub(r"[^a-z0-9 -]", "", line.lower()).strip().replace(" ", "-")
+                for line in re.findall(r"^#+ (.*)", path.read_text(encoding="utf-8"), re.M)]
+    found = links(path)
+    assert found and [link for link in found if not (link[1:] in headings if link[0] == "#" else (path.parent / link).exists())] == []
+
+
+def test_every_command_that_the_guide_names_exists():
+    text = (odl_kit.home() / "instructor" / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\bodl ([a-z-]+)", text)) <= set(cli.COMMANDS)
