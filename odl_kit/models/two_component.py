@@ -84,8 +84,8 @@ def costs(net, x, y, *, batch_size=1024):
 def reallocate(net, x, y):
     """Give each word the place in the table that makes the sum of all costs least; changes net.cell. -> (cost before, cost after), in nats.
 
-    x (N, context), y (N,) int64: what was read. An exact minimum weight perfect matching of words and places; Li et al. use one that is at
-    most twice as dear, for vocabularies too large for this. The costs hold for the weights as they are: train on after it.
+    x (N, context), y (N,) int64: what was read. An exact minimum weight perfect matching of words and places; for large
+    vocabularies Li et al. use a faster, approximate one. The costs hold for the weights as they are: train on after it.
     """
     cost = costs(net, x, y)
     words, places = linear_sum_assignment(cost.numpy())
