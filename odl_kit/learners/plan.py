@@ -1,6 +1,7 @@
 """UpdatePlan says what learns: which biases, and how many input channels of which layers' weights.
 
-Makers: full, head_only, last_layers, bias_only. Users see `plan.mask(net)` (federation) or `plan.chosen(net)` (trainer, meter, engine).
+Makers: full, head_only, last_layers, bias_only, from_scheme. Users see `plan.mask(net)` (federation) or `plan.chosen(net)` (trainer, meter,
+engine).
 """
 from dataclasses import dataclass, field
 
@@ -19,16 +20,19 @@ class UpdatePlan:
     biases:   names of layers (module names of the net) whose bias learns.
     channels: {layer name: count}: of this layer's weights, those that read `count` of its input channels learn. A depthwise convolution
               has one input channel per filter, a norm counts its features, an embedding the rows of its table.
-    order:    which channels these are: "largest" or "smallest" L2 norm of a channel's weights, or "random".
+    order:    which channels these are: "largest" or "smallest" L2 norm of a channel's weights, or "random"; or {layer name: its channels,
+              the first to learn first}, for a choice made elsewhere (learners.tinytrain). A layer that learns whole needs no entry.
     Source: Lin et al. 2022 (MCUNetV3), sec. 3.2.
     """
     biases: frozenset = frozenset()
     channels: dict = field(default_factory=dict)
-    order: str = "largest"
+    order: str | dict = "largest"
 
     def __post_init__(self):
-        if self.order not in ORDERS:
-            raise ValueError(f"order {self.order!r} is unknown: use one of {', '.join(ORDERS)}")
+        if isinstance(self.order, dict):
+            object.__setattr__(self, "order", {name: tuple(map(int, ranked)) for name, ranked in self.order.items()})
+        elif self.order not in ORDERS:
+            raise ValueError(f"order {self.order!r} is unknown: use one of {', '.join(ORDERS)}, or a dict of channels")
         object.__setattr__(self, "biases", frozenset(self.biases))
         object.__setattr__(self, "channels", dict(self.channels))
 
@@ -49,11 +53,17 @@ class UpdatePlan:
                 raise ValueError(f"plan wants {count} input channels of {name!r}, which has {limit}: give 0 to {limit}")
         if self.order == "random" and rng is None:
             raise ValueError('order="random" draws channels: pass rng, a torch.Generator')
-        return {name: self._pick(layer, self.channels[name], rng) for name, layer in layers.items() if self.channels.get(name)}
+        return {name: self._pick(name, layer, self.channels[name], rng) for name, layer in layers.items() if self.channels.get(name)}
 
-    def _pick(self, layer, count, rng):
-        if self.order == "random":
-            ranked = torch.randperm(num_channels(layer), generator=rng)
+    def _pick(self, name, layer, count, rng):
+        limit = num_channels(layer)
+        if isinstance(self.order, dict):
+            ranked = self.order.get(name, range(limit) if count == limit else ())
+            if len(ranked) < count or len(set(ranked)) < len(ranked) or not set(ranked) <= set(range(limit)):
+                raise ValueError(f"order[{name!r}] must name {count} or more of the channels 0 to {limit - 1}, none twice: it is {ranked}")
+            ranked = torch.tensor(ranked)
+        elif self.order == "random":
+            ranked = torch.randperm(limit, generator=rng)
         else:
             ranked = by_channel(layer).norm(dim=1).argsort(descending=self.order == "largest", stable=True)
         return ranked[:count].sort().values
@@ -105,6 +115,29 @@ def bias_only(net):
     """
     layers, head = _layers(net), head_only(net)
     return UpdatePlan(_whole(layers, layers).biases | head.biases, head.channels)
+
+
+def from_scheme(layers, *, num_bias, indices=(), ratios=(), order="largest"):
+    """A sparse plan in the notation of Lin et al. 2022: the head, the biases of the last `num_bias` convolutions, parts of some weights.
+
+    layers: as layers.trace gives them; convolutions are counted in this order from 0, the head (the last linear layer) is not one of them.
+    indices, ratios: of the weight of convolution indices[j], int(c_in * ratios[j]) input channels learn; of a depthwise convolution so
+    many of its channels. order: as in UpdatePlan. Raises ValueError for a net without a linear layer, a number out of range, and a weight
+    whose bias does not learn: such a scheme has no place for it.
+    """
+    convs = [layer for layer in layers if layer.kind == "conv"]
+    head = next((layer for layer in reversed(layers) if layer.kind == "linear"), None)
+    if head is None or not 0 <= num_bias <= len(convs):
+        raise ValueError("a scheme needs a head, a linear layer: there is none" if head is None else
+                         f"num_bias={num_bias}: the net has {len(convs)} convolutions, give 0 to {len(convs)}")
+    first = len(convs) - num_bias
+    wrong = [i for i in indices if not first <= i < len(convs)] + [i for i in set(indices) if list(indices).count(i) > 1]
+    if wrong or len(indices) != len(ratios) or not all(0 < r <= 1 for r in ratios):
+        raise ValueError(f"indices {list(indices)} and ratios {list(ratios)}: give one ratio above 0 and up to 1 for each index, and each "
+                         f"index once, from {first} (the first of the last {num_bias}) to {len(convs) - 1}")
+    counts = {convs[i].name: int(convs[i].c_in * r) for i, r in zip(indices, ratios, strict=True)}
+    biases = {layer.name for layer in (*convs[first:], head) if layer.bias}
+    return UpdatePlan(biases, {name: count for name, count in counts.items() if count} | {head.name: head.c_in}, order)
 
 
 def num_channels(layer):

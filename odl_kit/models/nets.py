@@ -111,6 +111,15 @@ def mobile_net(channels, classes, *, stem=16, stem_stride=2, blocks=SMALL, featu
     return _build(layers, rng)
 
 
+def glyph_net(classes, *, norm=None, rng):
+    """`mobile_net` for pictures of 16x16, with 64 features that serve new classes: x (N, 1, 16, 16) float32 -> logits (N, classes).
+
+    14 convolutions; norm=None: 21,104 weights below the head. Of such a net datasets/glyphs keeps the weights, for 10 classes.
+    """
+    blocks = ((48, 24, 2), (72, 24, 1), (72, 32, 2), (96, 32, 1))
+    return mobile_net(1, classes, stem_stride=1, blocks=blocks, features=64, norm=norm, rng=rng)
+
+
 class Residual(nn.Sequential):
     """x + what the layers make of x."""
 

@@ -89,3 +89,38 @@ def test_the_head_and_all_biases_by_hand():
 def test_a_depthwise_channel_has_one_filter(ch, expected):
     net = nn.Sequential(nn.Conv2d(6, 6, 3, padding=1, groups=6))
     assert cost.extra_bits(layers.trace(net, torch.zeros(1, 6, 4, 4)), plan.UpdatePlan(channels={"0": ch})) == expected
+
+
+# The inverted residual blocks of MCUNet-5FPS (Lin et al. 2020), behind a stem of 16 channels with stride 2 and a block without expansion, to
+# 8 channels: channels inside, channels out, stride, size of the depthwise kernel.
+MCUNET_5FPS = ((32, 16, 2, 3), (48, 16, 1, 3), (48, 24, 2, 7), (120, 24, 1, 3), (120, 40, 2, 3), (160, 40, 1, 7), (160, 48, 1, 5),
+               (144, 48, 1, 3), (192, 48, 1, 3), (240, 96, 2, 7), (384, 96, 1, 5), (384, 96, 1, 5), (576, 160, 1, 3))
+
+
+def mcunet_5fps(size=128):
+    """Its 42 convolutions and the head, as a trace of the net with folded norms would give them."""
+    def conv(name, c_in, size, c_out, kernel, stride=1, groups=1):
+        return layers.Layer(name, "conv", c_in, size, size, c_out, size // stride, size // stride, (kernel, kernel), (stride, stride),
+                            groups=groups, bias=True)
+    found = [conv("stem", 3, size, 16, 3, 2), conv("first.depthwise", 16, size // 2, 16, 3, groups=16), conv("first", 16, size // 2, 8, 1)]
+    size, inside = size // 2, 8
+    for i, (width, out, stride, kernel) in enumerate(MCUNET_5FPS):
+        found += [conv(f"{i}.expand", inside, size, width, 1), conv(f"{i}.depthwise", width, size, width, kernel, stride, width),
+                  conv(f"{i}.project", width, size // stride, out, 1)]
+        size, inside = size // stride, out
+    return (*found, layers.Layer("head", "linear", inside, 1, 1, 10, 1, 1, bias=True))
+
+
+@pytest.mark.parametrize("kib, num_bias, indices, ratios", [
+    (49.8, 20, (24, 27, 30), (0.25, 0.5, 0.5)),
+    (74.8, 21, (21, 24, 27, 30), (1, 1, 0.5, 1)),
+    (99.8, 22, (21, 24, 27, 30, 36, 39), (1, 1, 1, 1, 0.125, 0.25)),
+    (125.0, 24, (21, 24, 27, 30, 33, 39), (0.25, 1, 1, 1, 0.5, 0.5)),
+    (148.4, 23, (21, 24, 27, 30, 36, 39), (1, 1, 1, 1, 1, 0.5)),
+    (448.0, 12, range(30, 42), [1] * 12),
+    (1400.4, 42, range(42), [1] * 42),
+    (121.3, 42, (), ()),
+])
+def test_extra_bits_of_the_published_schemes_are_the_published_kilobytes(kib, num_bias, indices, ratios):
+    wish = plan.from_scheme(mcunet_5fps(), num_bias=num_bias, indices=indices, ratios=ratios)
+    assert round(cost.extra_bits(mcunet_5fps(), wish) / 8192, 1) == kib

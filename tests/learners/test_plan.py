@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from odl_kit.learners import plan
-from odl_kit.models import flat, nets
+from odl_kit.models import flat, layers, nets
 
 seed = torch.Generator().manual_seed
 CNN = nets.ds_cnn(1, 10, width=8, rng=seed(0))
@@ -47,6 +47,26 @@ def test_channels_are_ranked_by_the_norm_of_their_weights(name, row, order, pick
     norms = [sum(float(v) ** 2 for v in row(w, c).flatten()) for c in range(8)]
     chosen = plan.UpdatePlan(channels={name: 3}, order=order).chosen(CNN)
     assert chosen[name].tolist() == sorted(pick(norms)[:3])
+
+
+@pytest.mark.parametrize("name", ["pointwise1", "depthwise1", "head"])
+def test_a_plan_can_say_which_channels_and_in_which_order(name):
+    ranked = (5, 0, 7, 2)
+    for count in range(5):
+        chosen = plan.UpdatePlan(channels={name: count}, order={name: ranked}).chosen(CNN)
+        assert chosen.get(name, torch.tensor([])).tolist() == sorted(ranked[:count])
+    wish = plan.UpdatePlan(channels={name: 2}, order={name: torch.tensor(ranked)})
+    assert torch.equal(flat.unravel(CNN, wish.mask(CNN))[f"{name}.weight"],
+                       plan.weight_mask(CNN.get_submodule(name), torch.tensor([0, 5])))
+    assert wish == pickle.loads(pickle.dumps(wish)) and wish.order == {name: ranked}
+    assert plan.UpdatePlan(channels={name: 8}, order={}).chosen(CNN)[name].tolist() == list(range(8))     # whole: nothing to say
+
+
+@pytest.mark.parametrize("ranked", [(), (1, 2), (1, 2, 1), (1, 2, 8), (-1, 1, 2)])
+def test_an_order_that_does_not_name_enough_channels_is_refused(ranked):
+    wish = plan.UpdatePlan(channels={"pointwise1": 3}, order={"pointwise1": ranked})
+    with pytest.raises(ValueError, match=r"order\['pointwise1'\] must name 3 or more of the channels 0 to 7, none twice"):
+        wish.chosen(CNN)
 
 
 def test_mask_names_channels_of_an_embedding_a_norm_and_biases():
@@ -104,6 +124,25 @@ def test_bias_only_learns_every_bias_and_the_head():
         assert count == (parameters[name].numel() if name.endswith("bias") or name == "head.weight" else 0)
 
 
+SMALL = nets.mobile_net(1, 10, norm=None, rng=seed(0))
+TRACED = layers.trace(SMALL, torch.zeros(1, 1, 16, 16))
+
+
+def test_a_scheme_counts_convolutions_from_the_input_and_biases_from_the_end():
+    wish = plan.from_scheme(TRACED, num_bias=4, indices=[10, 12], ratios=[0.3, 1], order="smallest")
+    assert wish == plan.UpdatePlan(["block3.project", "block4.expand", "block4.depthwise", "block4.project", "head"],
+                                   {"block4.expand": 7, "block4.project": 72, "head": 32}, "smallest")       # int(24 * 0.3) = 7
+    last_two_blocks = plan.from_scheme(TRACED, num_bias=6, indices=range(7, 13), ratios=[1] * 6)
+    assert torch.equal(last_two_blocks.mask(SMALL), plan.last_layers(SMALL, 7).mask(SMALL))
+    assert plan.from_scheme(TRACED, num_bias=0) == plan.head_only(SMALL)
+    assert plan.from_scheme(TRACED, num_bias=13) == plan.bias_only(SMALL)
+    assert plan.from_scheme(TRACED, num_bias=13, indices=range(13), ratios=[1.0] * 13) == plan.full(SMALL)
+
+
+def test_a_ratio_that_leaves_no_channel_leaves_the_weight_out():
+    assert "stem" not in plan.from_scheme(TRACED, num_bias=13, indices=[0], ratios=[0.5]).channels      # one input channel
+
+
 def test_a_plan_is_a_value_that_can_be_compared_and_sent():
     wish = plan.UpdatePlan(["a", "b"], {"a": 1})
     assert wish == plan.UpdatePlan({"b", "a"}, {"a": 1}) != plan.UpdatePlan({"a"}, {"a": 1})
@@ -130,6 +169,12 @@ def tied():
     (lambda: plan.UpdatePlan(channels={"head": -1}).mask(CNN), "give 0 to 8"),
     (lambda: plan.UpdatePlan(channels={"head": 1}, order="random").mask(CNN), "pass rng"),
     (lambda: plan.last_layers(CNN, 7), "k=7 layers wanted, net has 6"),
+    (lambda: plan.from_scheme(TRACED, num_bias=14), "num_bias=14: the net has 13 convolutions, give 0 to 13"),
+    (lambda: plan.from_scheme(TRACED, num_bias=2, indices=[10], ratios=[1]), "each index once, from 11 .* to 12"),
+    (lambda: plan.from_scheme(TRACED, num_bias=2, indices=[11, 11], ratios=[1, 1]), "each index once"),
+    (lambda: plan.from_scheme(TRACED, num_bias=2, indices=[11, 12], ratios=[1]), "one ratio above 0 and up to 1 for each index"),
+    (lambda: plan.from_scheme(TRACED, num_bias=2, indices=[12], ratios=[1.5]), "above 0 and up to 1"),
+    (lambda: plan.from_scheme(TRACED[:3], num_bias=1), "a scheme needs a head, a linear layer"),
     (lambda: plan.head_only(nn.Sequential(nn.ReLU())), "net has 0 layers"),
     (lambda: plan.full(nn.Sequential(nn.LSTM(2, 2))), "no plan can name '0.weight_ih_l0'"),
     (lambda: plan.full(tied()), "'0' and '1' share a weight"),

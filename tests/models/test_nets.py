@@ -18,6 +18,7 @@ MAKERS = {
     "ds_cnn none": lambda rng: nets.ds_cnn(1, 10, norm=None, rng=rng),
     "mobile_net batch": lambda rng: nets.mobile_net(1, 10, rng=rng),
     "mobile_net none": lambda rng: nets.mobile_net(1, 10, features=64, norm=None, rng=rng),
+    "glyph_net": lambda rng: nets.glyph_net(10, rng=rng),
     "word_model": lambda rng: nets.word_model(20, context=3, rng=rng),
 }
 
@@ -112,6 +113,12 @@ def test_mobile_net_has_the_layers_and_weights_that_its_docstring_tells():
     net = nets.mobile_net(1, 10, norm=None, rng=seed(0))
     assert sum(isinstance(m, nn.Conv2d) for m in net.modules()) == 13 and flat.ravel(net).shape == (13_482,)
     assert [isinstance(getattr(net, f"block{i}"), nets.Residual) for i in (1, 2, 3, 4)] == [True, False, True, False]
+
+
+def test_glyph_net_has_the_layers_and_weights_that_its_docstring_tells():
+    net = nets.glyph_net(10, rng=seed(0))
+    assert sum(isinstance(m, nn.Conv2d) for m in net.modules()) == 14 and net[-1].in_features == 64
+    assert flat.ravel(net[:-1]).shape == (21_104,) and net(torch.rand(3, 1, 16, 16)).shape == (3, 10)
 
 
 @pytest.mark.parametrize("norm", ["batch", None])
