@@ -13,7 +13,7 @@ import textwrap
 import traceback
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -21,8 +21,8 @@ import torch
 import odl_kit
 from odl_kit.lab.values import article, close, copies, describe, holds, plain, plain_input
 
-__all__ = ["Check", "LabChecks", "Quiz", "Verdict", "close", "define", "import_cell", "kit_version", "load", "plain", "plain_input", "run",
-           "unwritten"]
+__all__ = ["Check", "LabChecks", "Quiz", "Verdict", "call", "close", "define", "import_cell", "judged", "kit_version", "load", "plain",
+           "plain_input", "run", "unwritten"]
 
 
 @dataclass(frozen=True)
@@ -110,25 +110,37 @@ def run(check, fn, *, rng):
         raise ValueError("this check has no cases, so everything would pass: let cases(rng) yield at least one")
     for number, (arguments, given) in enumerate(cases, 1):
         inputs = ", ".join(map(describe, given))
-        only_torch = holds(arguments, torch.Tensor) and not holds(arguments, np.ndarray)
-        try:
-            output = fn(*arguments)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:              # SystemExit and odd classes too: a student's function must not end the lab
-            return Verdict(False, number, _stopped(fn, error), "raised", inputs)
-        try:
-            copied = plain(output)
-            if only_torch and holds(output, np.ndarray):
-                raise TypeError("the result holds a NumPy array, the inputs are torch tensors: return torch tensors too")
-        except Exception as error:
-            return Verdict(False, number, str(error), "not plain", inputs)
-        if message := _judged(check, given, copied):
+        missed, output = call(fn, arguments, number)
+        if missed:
+            return replace(missed, given=inputs)
+        if message := judged(check, given, output):
             return Verdict(False, number, message, given=inputs)
     return Verdict(True)
 
 
-def _judged(check, case, output):
+def call(fn, arguments, number=1):
+    """One case, the number-th, without its judge: (None, plain copy of what `fn` returned), or (Verdict, None): nothing to judge.
+
+    Whatever `fn` raises becomes a sentence with the student's own line; only KeyboardInterrupt passes through.
+    """
+    only_torch = holds(arguments, torch.Tensor) and not holds(arguments, np.ndarray)
+    try:
+        output = fn(*arguments)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:                  # SystemExit and odd classes too: a student's function must not end the lab
+        return Verdict(False, number, _stopped(fn, error), "raised"), None
+    try:
+        copied = plain(output)
+        if only_torch and holds(output, np.ndarray):
+            raise TypeError("the result holds a NumPy array, the inputs are torch tensors: return torch tensors too")
+    except Exception as error:
+        return Verdict(False, number, str(error), "not plain"), None
+    return None, copied
+
+
+def judged(check, case, output):
+    """What the check's judge says about one plain output: None or a sentence, also where the judge cannot use the output."""
     try:
         message = check.judge(case, output)
     except Exception as error:                      # a judge may take the type of the output for granted
