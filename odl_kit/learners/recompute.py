@@ -73,7 +73,7 @@ class _Again(Function):
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """held_bytes: the most that was kept for the backward pass at any one moment. seconds: of one pass forward and back, the fastest.
+    """held_bytes: the most that was kept for the backward pass at any one moment. seconds: processor time of one pass forward and back.
 
     gradients: of the sum of the outputs, one tensor a weight, in the order of the units.
     """
@@ -85,6 +85,7 @@ class Measured:
 def measure(units, schedule, x, *, repeats=3):
     """Run forward and back on the batch x (N, ...): Measured. repeats: runs with the clock on, after one with the byte counter.
 
+    The clock counts the processor time of this program, so that a busy computer does not disturb it; with 0 repeats seconds is nan.
     Counted by torch.autograd.graph.saved_tensors_hooks: each stored tensor once while anything refers to it, the batch too, weights not.
     What is passing through (outputs just made, gradients on their way down) is not counted. The loss is not part of it.
     """
@@ -113,9 +114,7 @@ def measure(units, schedule, x, *, repeats=3):
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda box: box()):
         gradients = once()
-    seconds = []
+    start = time.process_time()
     for _ in range(repeats):
-        start = time.perf_counter()
         once()
-        seconds.append(time.perf_counter() - start)
-    return Measured(most, min(seconds, default=float("nan")), gradients)
+    return Measured(most, (time.process_time() - start) / repeats if repeats else float("nan"), gradients)

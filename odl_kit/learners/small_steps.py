@@ -30,7 +30,7 @@ def in_place(net, x, y, *, lr):
     Gives the weights of the ordinary step, bit for bit: nothing further down asks for the weights above. Returns the most bytes of
     gradients that existed at any one moment (in the ordinary step: those of all weights). The whole gradient is never there: it cannot be
     summed over pieces as `gradient` does, nor clipped by its norm.
-    Source: the "immediate update" of the compilers for on-device training, Lin et al. 2022, sec. 3.3.
+    Source: Lin et al. 2022 (MCUNetV3), sec. 3.3, on operator reordering and in-place update.
     """
     now, most = 0, 0
 

@@ -21,10 +21,11 @@ def grid(rows, *, x, title, kinds=None, alt=None):
 
     def paint(canvas, pen):
         ax = row_axes(canvas, x, [str(label) for label in rows], False)
+        for kind in kinds:      # empty bars, for the order of the legend
+            ax.barh(0, 0, **_look(pen, style[kind]), label=kind)
         for row, states in enumerate(rows.values()):
             for kind, start, width in _runs(states):
-                ax.barh(row, width, left=start + 0.5, height=0.82, color=pen.look(style[kind])["color"], hatch=HATCHES[style[kind] % 8],
-                        edgecolor=pen.ink, lw=0.3, label=kind)
+                ax.barh(row, width, left=start + 0.5, height=0.82, **_look(pen, style[kind]))
         ax.set_xlim(0.5, total + 0.5)
         if len(rows) > 24:
             ax.set_yticks(range(0, len(rows), 5), [str(label) for label in list(rows)[::5]])
@@ -36,6 +37,10 @@ def grid(rows, *, x, title, kinds=None, alt=None):
     numbers = table(["", "state", "from", "to"], [[str(label), kind, start + 1, start + width] for label, states in rows.items()
                                                   for kind, start, width in _runs(states)])
     return draw(paint, title, alt or f"Grid of {len(rows)} rows over {total} {x}. {told}.", numbers, height=1 + min(0.24 * len(rows), 3.4))
+
+
+def _look(pen, slot):
+    return {"color": pen.look(slot)["color"], "hatch": HATCHES[slot % 8], "edgecolor": pen.ink, "lw": 0.3}
 
 
 def _runs(states):
