@@ -177,7 +177,7 @@ def ledger(args, extra):
 COMMANDS = {"lab": lab, "test": test, "check": check, "labs": build, "build": build, "browser": browser, "bench": bench, "size": size,
             "doctor": doctor, "federate": federate, "ledger": ledger, "progress": progress, "new-lab": new_lab, "site": site,
             "slides": slides, "release": release, "grade": grade}
-OWN_HELP = (build, browser, progress, new_lab, site, slides, release, grade)    # these hand all that follows, --help too, to the program they call
+OWN_HELP = (build, browser, progress, new_lab, site, slides, release, grade)    # these hand all that follows, --help too, to what they call
 PASS_ON = (*OWN_HELP, lab, test, check, bench)                                  # these what they do not know
 
 
