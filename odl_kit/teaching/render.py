@@ -38,8 +38,9 @@ def mathml(formula, *, block=False):
         from latex2mathml.converter import convert
     except ImportError as error:
         raise ImportError(f"{error}; {HINT}") from None
+    formula = re.sub(r"\\arg(?![a-zA-Z])", r"\\operatorname{arg}", html.unescape(formula))     # which latex2mathml does not know
     try:
-        found = convert(html.unescape(formula), display="block" if block else "inline")
+        found = convert(formula, display="block" if block else "inline")
     except Exception as error:          # the package has an exception for each kind of mistake
         raise ValueError(f"the formula {formula.strip()!r} is no LaTeX: {type(error).__name__} {error}") from None
     if unknown := re.search(r">(\\\w+)<", found):

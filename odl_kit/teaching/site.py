@@ -2,6 +2,7 @@
 import argparse
 import html
 import re
+import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import unquote
@@ -99,11 +100,12 @@ def faults(folder):
 
 
 def main(argv=None):
-    """`odl site [LAB ...] [--out FOLDER] [--as-built]`. Returns the exit status: 1 for a failed lab or a broken link, 2 for no such lab."""
+    """`odl site [LAB ...] [--out FOLDER] [--as-built] [--look]`. Returns the exit status: 1: a lab failed or a page has a fault."""
     parser = argparse.ArgumentParser(prog="odl site", description="Write the course as pages for reading; labs that changed are run first.")
     parser.add_argument("lab", nargs="*", help="a lab, as 11 or 11_fedavg; none: all labs")
     parser.add_argument("--out", type=Path, default=odl_kit.home() / "build" / "pages", metavar="FOLDER", help="where (build/pages)")
     parser.add_argument("--as-built", action="store_true", help="run nothing: take the executed notebooks as they lie in build/site")
+    parser.add_argument("--look", action="store_true", help="then open every page in a real browser, light and dark, wide and narrow")
     options = parser.parse_args(argv)
     try:
         names = [path.stem for path in build.sources(options.lab)]
@@ -120,7 +122,12 @@ def main(argv=None):
         return 1
     wrong = faults(options.out)
     print("\n".join([*wrong, f"{len(written)} pages, {len(wrong)} faults: open {written[0]}"]))
-    return int(bool(wrong))
+    return int(bool(wrong)) or (look(options.out) if options.look else 0)
+
+
+def look(*paths):
+    """Open pages, or folders of them, in a real browser (tests/browser/reading.py), which says what is wrong with them. Exit status."""
+    return subprocess.run([sys.executable, odl_kit.home() / "tests" / "browser" / "reading.py", *paths]).returncode
 
 
 def _link(lab):

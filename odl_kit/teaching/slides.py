@@ -14,7 +14,7 @@ from nbformat import v4
 
 import odl_kit
 from odl_kit.grading import build, convert, syllabus
-from odl_kit.teaching import pages, render
+from odl_kit.teaching import pages, render, site
 
 CALL = re.compile(r"\blab\.(\w+)\(")
 SILENT = {"start", "check", "course_map"}              # cells of the machinery that say nothing to a class
@@ -59,14 +59,15 @@ def page(part, labs, notebooks):
 
 
 def main(argv=None):
-    """`odl slides [--out FOLDER] [--as-built]`. Returns the exit status: 1 if a lab failed."""
+    """`odl slides [--out FOLDER] [--as-built] [--look]`. Returns the exit status: 1 for a failed lab or a fault."""
     parser = argparse.ArgumentParser(prog="odl slides", description="Write slides for each part; labs that changed are run first.")
     parser.add_argument("--out", type=Path, default=odl_kit.home() / "build" / "slides", metavar="FOLDER", help="where (build/slides)")
     parser.add_argument("--as-built", action="store_true", help="run nothing: take the executed notebooks as they lie in build/site")
+    parser.add_argument("--look", action="store_true", help="then go through every slide in a real browser")
     options = parser.parse_args(argv)
     if not options.as_built and (status := build.main([])):
         return status
-    every = syllabus.load()
+    every, written = syllabus.load(), []
     for part in dict.fromkeys(lab.part for lab in every):
         labs = [lab for lab in every if lab.part == part]
         try:
@@ -77,8 +78,9 @@ def main(argv=None):
             return 1
         target = options.out / (re.sub(r"[^a-z0-9]+", "_", part.lower()).strip("_") + ".html")
         build.write(target, content)
-        print(f"{part}: {content.count('<section') // 2} sections, {target}", flush=True)
-    return 0
+        written.append(target)
+        print(f"{part}: {content.count('<section')} slides and heads of sections, {target}", flush=True)
+    return site.look(*written) if options.look else 0
 
 
 def _lab(notebook):

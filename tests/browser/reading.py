@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import walk
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Error, sync_playwright
 from records import Finding, Look
 
 LOOKS = [Look(theme, width) for theme in ("light", "dark") for width in (1280, 420)]
@@ -75,14 +75,26 @@ def read(browser, path, looks, out):
                 page.set_viewport_size({"width": look.width, "height": 1000})
                 page.emulate_media(color_scheme=look.theme)
                 keep(page.evaluate("reading.look()"), look)
-                page.screenshot(path=out / f"{path.stem}-{look}.png", full_page=True)
+                photograph(page, look, out / f"{path.stem}-{look}")
             keep(page.evaluate("reading.button()"))
             for place in page.evaluate("reading.places()"):
                 if not page.evaluate("place => reading.leads(place)", place):
                     keep([{"kind": "link", "text": f"{place} leads nowhere"}])
+    except Error as error:      # a page that cannot be looked at must not keep the others from it
+        keep([{"kind": "walk", "text": f"could not go on: {error}"}])
     finally:
         context.close()
     return [Finding(kind, text, ", ".join(dict.fromkeys(filter(None, under)))) for (kind, text), under in found.items()]
+
+
+def photograph(page, look, stem):
+    """Screenshots of the whole page, in parts of walk.PART_PX: a page may be longer than a picture can be."""
+    for old in stem.parent.glob(f"{stem.name}-[0-9]*.png"):
+        old.unlink()
+    page.set_viewport_size({"width": look.width, "height": walk.PART_PX})
+    for number, top in enumerate(range(0, page.evaluate("document.documentElement.scrollHeight"), walk.PART_PX), 1):
+        page.evaluate("top => window.scrollTo(0, top)", top)
+        page.screenshot(path=f"{stem}-{number}.png")
 
 
 def slides(page, stem):

@@ -3,6 +3,7 @@ import pytest
 from nbformat import v4
 
 from odl_kit import viz
+from odl_kit.grading import build, rules
 from odl_kit.teaching import render
 
 
@@ -10,6 +11,16 @@ def test_a_formula_becomes_mathml_that_browsers_draw_without_a_script():
     text = render.markdown("The mean $w \\leftarrow w + \\sum_k \\frac{n_k}{m} u_k$ of\n\n$$\\min \\sum (w - s q - b)^2,$$\n\nand $a < b$.")
     assert text.count("<math") == 3 and text.count('display="block"') == 1 and "$" not in text
     assert "<mfrac>" in text and "&#x02211;" in text.replace("∑", "&#x02211;") and "<script" not in text
+
+
+def test_arg_min_is_known():
+    assert "<mo>arg</mo>" in render.mathml("\\arg\\min_x x") and "min" in render.mathml("\\arg\\min_x x")
+
+
+@pytest.mark.parametrize("source", build.sources(), ids=lambda path: path.stem)
+def test_every_formula_of_a_lab_can_be_drawn(source):
+    for text in rules.read(source).markdown:
+        assert "$$" not in render.markdown(text)
 
 
 def test_a_dollar_that_is_none_of_a_formula_stays():
