@@ -91,8 +91,8 @@ def test_a_depthwise_channel_has_one_filter(ch, expected):
     assert cost.extra_bits(layers.trace(net, torch.zeros(1, 6, 4, 4)), plan.UpdatePlan(channels={"0": ch})) == expected
 
 
-# The inverted residual blocks of MCUNet-5FPS (Lin et al. 2020), behind a stem of 16 channels with stride 2 and a block without expansion, to
-# 8 channels: channels inside, channels out, stride, size of the depthwise kernel.
+# The inverted residual blocks of MCUNet-5FPS (Lin et al. 2020), behind a stem of 16 channels with stride 2 and a block without expansion,
+# to 8 channels: channels inside, channels out, stride, size of the depthwise kernel.
 MCUNET_5FPS = ((32, 16, 2, 3), (48, 16, 1, 3), (48, 24, 2, 7), (120, 24, 1, 3), (120, 40, 2, 3), (160, 40, 1, 7), (160, 48, 1, 5),
                (144, 48, 1, 3), (192, 48, 1, 3), (240, 96, 2, 7), (384, 96, 1, 5), (384, 96, 1, 5), (576, 160, 1, 3))
 
