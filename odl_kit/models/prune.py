@@ -94,3 +94,11 @@ def sparse_bytes(matrix, *, value_bytes=FLOAT):
             "list": (value_bytes + column) * nonzero + start * (len(rows) + 1),
             "bitmap": math.ceil(rows.numel() / 8) + value_bytes * nonzero,
             "runs": value_bytes * stored + math.ceil(stored / 2)}
+
+
+def nbytes(net, *, value_bytes=FLOAT):
+    """Bytes of all that a net stores, {format: bytes}: its convolutions and linear layers as in `sparse_bytes`, all else as it is."""
+    pruned = [m.weight for m in net.modules() if isinstance(m, PRUNED)]
+    rest = value_bytes * (sum(p.numel() for p in net.parameters()) - sum(w.numel() for w in pruned))
+    sizes = [sparse_bytes(w, value_bytes=value_bytes) for w in pruned]
+    return {form: rest + sum(size[form] for size in sizes) for form in sizes[0]}

@@ -116,6 +116,17 @@ def runs_by_hand(values):
     return 4 * pairs + -(-pairs // 2)
 
 
+@pytest.mark.parametrize("value_bytes", [1, 4])
+def test_a_net_stores_its_weights_sparsely_and_its_biases_and_norms_as_they_are(value_bytes):
+    net = nets.ds_cnn(1, 10, rng=seed(0))
+    with prune.held(net, prune.magnitude(net, 0.8)):
+        pass
+    found, parameters = prune.nbytes(net, value_bytes=value_bytes), list(net.parameters())
+    assert found["dense"] == value_bytes * sum(p.numel() for p in parameters)
+    kept = sum(int((p != 0).sum()) for p in parameters if p.dim() > 1) + sum(p.numel() for p in parameters if p.dim() == 1)
+    assert found["bitmap"] == value_bytes * kept + sum(-(-p.numel() // 8) for p in parameters if p.dim() > 1)
+
+
 def test_a_sparse_format_loses_at_half_zeros_and_wins_at_nine_tenths():
     w = torch.ones(100, 100)
     w[:, ::2] = 0
