@@ -8,7 +8,7 @@ import torch
 
 from odl_kit import home
 from odl_kit.data import datasets, pretrained
-from odl_kit.learners import train
+from odl_kit.learners import episodes, train
 from odl_kit.models import flat, nets
 
 SCRIPT = home() / "datasets" / "sensor_shift" / "pretrain.py"
@@ -24,6 +24,20 @@ def test_a_kept_net_knows_the_first_sensor_and_fails_on_the_second(seed):
     clean, shifted = (data.subset(data.user == sensor) for sensor in (0, 1))
     assert train.evaluate(net, clean.x, clean.y)["accuracy"] > 0.99
     assert train.evaluate(net, shifted.x, shifted.y)["accuracy"] < 0.2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_kept_glyph_net_tells_characters_apart_that_it_never_saw(seed):
+    data, rng = datasets.load("glyphs"), torch.Generator().manual_seed(seed)
+    *_, new = episodes.split_classes(data.y, (150, 40, 50), rng=rng)
+    data, w, right = data.subset(torch.isin(data.y, new)), pretrained.load("glyphs", seed=seed), []
+    net = flat.assign(nets.glyph_net(10, rng=rng), w)
+    assert not w[-650:].any()       # the head is empty
+    for _ in range(10):
+        task = episodes.draw(data.x, data.y, ways=10, shots=5, queries=15, rng=rng)
+        episodes.set_head(net, task.support_x, task.support_y)
+        right.append(train.evaluate(net, task.query_x, task.query_y)["accuracy"])
+    assert sum(right) / 10 > 0.75      # guessing: 0.1
 
 
 def test_the_nets_differ_by_seed_and_the_file_is_small():
