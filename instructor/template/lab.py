@@ -43,8 +43,8 @@ def learned(pictures, epochs=40):
     """Accuracy in % on the test set of a fresh net that trained on the first pictures."""
     own = torch.Generator().manual_seed(0)
     net = nets.mlp(64, 32, 10, rng=own)
-    train.fit(net, train_set.x[:pictures], train_set.y[:pictures], epochs=epochs, batch_size=16, lr=0.1, rng=own,
-              progress=False)
+    train.fit(net, train_set.x[:pictures], train_set.y[:pictures], epochs=epochs, batch_size=16,
+              lr=0.1, rng=own, progress=False)
     return 100 * train.evaluate(net, test_set.x, test_set.y)["accuracy"]
 
 # %%
