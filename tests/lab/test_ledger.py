@@ -79,6 +79,16 @@ def test_export_and_restore_carry_all_labs_to_another_machine(course, monkeypatc
     assert ledger.entry("98_sample", "predictions", "p")["answer"] == "few" and ledger.entry("99_other", "checks", "mean")["points"] == 2
 
 
+def test_an_export_can_be_read_without_being_taken_over(course, tmp_path, monkeypatch):
+    ledger.record("98_sample", "predictions", "p", answer="few")
+    path, everything = ledger.export(tmp_path / "mine.json"), ledger.every()
+    monkeypatch.setenv("ODL_LEDGER", str(tmp_path / "elsewhere"))
+    assert ledger.exported(path) == everything and everything["98_sample"]["predictions"]["p"]["answer"] == "few"
+    assert ledger.every() == {} and not (tmp_path / "elsewhere").exists()
+    with pytest.raises(FileNotFoundError):
+        ledger.exported(tmp_path / "missing.json")
+
+
 def test_restore_keeps_what_is_here_but_takes_a_passed_check(course, tmp_path):
     ledger.record("98_sample", "predictions", "p", answer="theirs")
     ledger.record("98_sample", "checks", "mean", tries=5, passed=True)

@@ -56,6 +56,18 @@ def test_none_means_never_and_is_infinite(course, capsys):
     assert ledger.entry("98_sample", "predictions", "p")["measured"] == "infinite"
 
 
+def test_the_ledger_keeps_the_option_that_holds_the_number_and_the_unit_of_the_question(course):
+    predict("p", "How many?", options=OPTIONS)
+    answer("p", "few")
+    reveal("p", 34, unit="rounds")
+    predict("k", "How much?", unit="KB")
+    answer("k", 40)
+    reveal("k", 112)
+    assert {**ledger.entry("98_sample", "predictions", "p"), "when": ""} == {
+        "answer": "few", "measured": 34, "unit": "rounds", "holds": "some", "when": ""}
+    assert ledger.entry("98_sample", "predictions", "k")["unit"] == "KB" and "holds" not in ledger.entry("98_sample", "predictions", "k")
+
+
 @pytest.mark.parametrize("number", ["34", [34], True, torch.ones(2)])
 def test_what_is_no_number_is_refused(course, number):
     predict("p", "How many?", options=OPTIONS)
