@@ -26,6 +26,8 @@ def of_student(books, *, level=1):
         title = f"{name[:2]} · {labs[name].title}" if name in labs else name
         tables = [_predictions(name, book["predictions"]), _checks(book["checks"]), _quizzes(name, book["quizzes"])]
         parts.append(f"<h{level + 1}>{html.escape(title)}</h{level + 1}>\n<p>{_summary(book)}</p>\n" + "\n".join(filter(None, tables)))
+    if len(parts) > 1:
+        parts.insert(0, f"<p><b>{len(parts)} labs:</b> {_summary(*books.values())}</p>")
     return "\n".join(parts) or "<p>There is nothing in it yet: open lab 00 with <code>odl lab</code>.</p>"
 
 
@@ -39,12 +41,11 @@ def of_class(students):
     rows, place = [], {name: f"student-{number}" for number, name in enumerate(sorted(students), 1)}
     for name, books in sorted(students.items()):
         cells = [_cell(books.get(lab)) for lab in names] if name in read else [""] * len(names)
-        total = f'<span class="bad">not read</span>: {_text(books)}'
-        if name in read:
-            total = number(sum(records.points(book)[0] for book in books.values()))
+        total = number(sum(records.points(book)[0] for book in books.values())) if name in read else '<span class="bad">not read</span>'
         rows.append([f'<a href="#{place[name]}">{_text(name)}</a>' if name in read else _text(name), *cells, total])
     parts = [pages.table(("Student", *(lab[:2] for lab in names), "Points"), rows),
              '<p class="mute">In a lab\'s column: points of its exercises; then predictions that came true, of those that were made.</p>',
+             *(f'<p class="bad">{_text(name)}: {_text(why)}</p>' for name, why in sorted(students.items()) if name not in read),
              "<h2>What the class predicted</h2>", _guesses(read)]
     for name, books in sorted(read.items()):
         whole = f"<details><summary>the whole ledger</summary>\n{of_student(books, level=2)}</details>"
@@ -130,19 +131,18 @@ def _quizzes(lab, entries):
     return pages.table(("Quiz", "You said", ""), rows) if rows else ""
 
 
-def _summary(book):
-    got, of = records.points(book)
-    made, true = records.made(book)
-    right = sum(entry.get("right") is True for entry in book["quizzes"].values())
+def _summary(*books):
+    (got, of), (made, true) = (map(sum, zip(*map(count, books), strict=True)) for count in (records.points, records.made))
+    quizzes = [entry.get("right") is True for book in books for entry in book["quizzes"].values()]
     return (f"{number(got)} of {number(of)} points · {true} of {made} predictions came true · "
-            f"{right} of {len(book['quizzes'])} quizzes right at the first answer")
+            f"{sum(quizzes)} of {len(quizzes)} quizzes right at the first answer")
 
 
 def _cell(book):
     if book is None:
         return '<span class="mute">not begun</span>'
     made, true = records.made(book)
-    return f"{number(records.points(book)[0])} p., {true} of {made}"
+    return f"{number(records.points(book)[0])}&nbsp;p., {true}&nbsp;of&nbsp;{made}"
 
 
 def _with_unit(value, entry):

@@ -31,6 +31,12 @@ def test_a_students_page_has_questions_answers_measurements_and_points(own, caps
     assert f"open {own / 'me.html'}" in capsys.readouterr().out
 
 
+def test_several_labs_are_added_up_above_them(own):
+    ledger.record("98_elsewhere", "checks", "x", passed=False, points=0, of=4)
+    text = progress.of_student(ledger.every())
+    assert text.startswith("<p><b>2 labs:</b> 2 of 6 points · 0 of 1 predictions came true") and "<h2>98_elsewhere</h2>" in text
+
+
 def test_an_empty_ledger_says_how_to_begin(lab, tmp_path, monkeypatch):
     monkeypatch.setenv("ODL_LEDGER", str(tmp_path / "nothing"))
     assert "open lab 00" in progress.of_student(ledger.every())
@@ -41,7 +47,7 @@ def test_a_class_is_a_table_with_the_unreadable_named_and_the_others_kept(own, c
     (own / "bob.json").write_text("{", encoding="utf-8")
     assert progress.main([str(own / "ada.json"), str(own / "bob.json"), str(own / "missing.json"), "--out", str(own / "class.html")]) == 1
     text, said = (own / "class.html").read_text(encoding="utf-8"), capsys.readouterr().err
-    assert "3 ledgers" in text and 'href="#student-1">ada</a>' in text and 'id="student-1"' in text and "2 p., 0 of 1" in text
+    assert "3 ledgers" in text and 'href="#student-1">ada</a>' in text and 'id="student-1"' in text and "2&nbsp;p., 0&nbsp;of&nbsp;1" in text
     assert text.count("not read") == 2 and "bob.json" in said and "missing.json" in said
     assert "1 x below 40 %" in text
 
