@@ -3,4 +3,5 @@ optimizers (sgd, adam, lars), qas (integer weights learn);
 recompute (forget and run again) with schedules (what to run again) and tradeoff (the best for a budget),
 layerwise (one block at a time), small_steps (a batch in pieces);
 sample_complexity (how many examples it takes);
-distil (a small net learns from a large one)."""
+distil (a small net learns from a large one);
+episodes (few-shot tasks, prototypes), tinytl (biases and branches), tinytrain (the task chooses), cost (bytes and MACs of a plan)."""

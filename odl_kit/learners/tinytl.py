@@ -47,8 +47,8 @@ def add_branches(net, x, *, rng):
 def lite_residual(c_in, c_out, size, out_size, *, rng):
     """The branch: x (N, c_in, *size) -> (N, c_out, *out_size), zeros until it has learned.
 
-    Average pool by 2, convolution in two groups (5x5, or the largest odd kernel that the pooled map holds), norm, ReLU, 1x1 convolution,
-    norm whose gain begins at 0, bilinear upsampling. On a map of 1x1 the pool is the mean and the kernel 1x1.
+    Average pool by 2, convolution in two groups (5x5, or the largest odd kernel that the pooled map holds), norm, ReLU,
+    1x1 convolution, norm whose gain begins at 0, bilinear upsampling. On a map of 1x1 nothing is pooled, the kernel is 1x1.
     Deviation: GroupNorm, which the paper takes for batches of one, always. Cai et al. 2020, sec. 3.3 and figure 2.
     """
     small = tuple(max(1, side // 2) for side in size)
