@@ -38,8 +38,6 @@ def test_jitter_moves_a_picture_within_its_bounds_each_in_its_own_way():
 
 
 def test_a_turn_of_90_degrees_is_rot90():
-    class Always(torch.Tensor):
-        pass
     x = torch.rand(1, 1, 8, 8, generator=seed(0))
     angles = [images.jitter(x, rng=seed(s), turn=90, shift=0, scale=0) for s in range(300)]
     nearest = min((angle - x.rot90(k, (-2, -1))).abs().mean().item() for angle in angles for k in (1, -1))
