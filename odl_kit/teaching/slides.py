@@ -79,7 +79,7 @@ def main(argv=None):
         target = options.out / (re.sub(r"[^a-z0-9]+", "_", part.lower()).strip("_") + ".html")
         build.write(target, content)
         written.append(target)
-        print(f"{part}: {content.count('<section')} slides and heads of sections, {target}", flush=True)
+        print(f"{part}: {target}", flush=True)
     return site.look(*written) if options.look else 0
 
 
