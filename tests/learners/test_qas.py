@@ -1,5 +1,6 @@
 """QAS on whole nets: a step in integer units against a step of plain SGD on real weights, and what each rule of storage keeps."""
 import copy
+import math
 
 import pytest
 import torch
@@ -118,3 +119,27 @@ def test_scaling_is_never_silently_off():
                            ({"store": "stochastic"}, "pass rng")):
         with pytest.raises(ValueError, match=words):
             qas.optimizer(net, **options)
+
+
+def test_norm_ratios_are_those_of_hand_made_gradients_and_with_qas_those_of_the_real_weights():
+    def biased():
+        net = nets.mobile_net(1, 4, norm=None, rng=seed(0))
+        for name, p in net.named_parameters():
+            if name.endswith("bias"):
+                p.data.normal_(0, 0.1, generator=seed(4))
+        return net
+    net, x, y = world(biased)
+    names = [name for name, _ in net.named_parameters()][:-2]
+    gradients = torch.autograd.grad(F.cross_entropy(net(x), y), [net.get_parameter(name) for name in names])
+    plain, scaled = qas.norm_ratios(net, x, y, scale=1), qas.norm_ratios(net, x, y)
+    assert len(plain) == len(scaled) == 26
+    values = real(net)
+    for name, g, a, b in zip(names, gradients, plain, scaled, strict=True):
+        layer, _, kind = name.rpartition(".")
+        own = net.get_submodule(layer)
+        s = own.s_w if kind == "weight" else own.s_w * own.s_x
+        assert a == pytest.approx(math.log10(net.get_parameter(name).norm().item() / g.norm().item()), abs=1e-4)
+        divided = {power: torch.cat([v.flatten() / k**power for v, k in zip(g, s, strict=True)]).norm().item() for power in (1, 2)}
+        assert b == pytest.approx(math.log10(net.get_parameter(name).norm().item() / divided[2]), abs=1e-4)
+        # |q| / |G / s^2| is |v| / |dL/dv| up to how much the scales of a tensor's channels differ
+        assert b == pytest.approx(math.log10(values[name].norm().item() / divided[1]), abs=0.5)
