@@ -57,7 +57,7 @@ def _writer():
             return mathml(body)
 
         def block_math(self, body):
-            return mathml(body, block=True)
+            return f'<span class="formula">{mathml(body, block=True)}</span>'      # which scrolls where it is wide
 
         def image(self, text, url, title=None):
             return html.escape(text) if re.match(r"https?:", url) else super().image(text, url, title)

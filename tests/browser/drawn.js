@@ -8,7 +8,8 @@ window.drawn = (() => {
   const visible = (element) => element.checkVisibility({ visibilityProperty: true }) && element.getBoundingClientRect().width > 1;
   const inside = (areas) => areas.flatMap((area) => [area, ...area.querySelectorAll("*")]);
 
-  const NO_ALT = ["", "Image", "No description has been provided for this image"];  // what JupyterLab and nbconvert write where nothing is given
+  // what JupyterLab and nbconvert write where nothing is given
+  const NO_ALT = ["", "Image", "No description has been provided for this image"];
 
   function images(root, where) {
     return [...root.querySelectorAll("img")].filter(visible).flatMap((image) => {
@@ -19,7 +20,8 @@ window.drawn = (() => {
   }
 
   // Code may scroll, as it does in every code cell; the handle of a slider at its end stands out; a field scrolls what one types.
-  const MAY_SCROLL = "pre, pre *, .cm-editor *, .slider-container, .slider-container *, input, textarea, select, mjx-container *, .sideways";
+  const MAY_SCROLL = "pre, pre *, .cm-editor *, .slider-container, .slider-container *, input, textarea, select, mjx-container *, "
+    + ".sideways, .formula, .formula *";
 
   function overflow(areas, where) {
     const wide = inside(areas).filter((element) =>
