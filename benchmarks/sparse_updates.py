@@ -6,9 +6,11 @@ batches, and takes another pre-trained net. The contribution analysis runs on th
 float net is trained as well, to see whether its accuracy tells that of the int8 net.
 
     python benchmarks/sparse_updates.py              prints tables, writes benchmarks/results/sparse_updates.json (five minutes of one core)
+    python benchmarks/sparse_updates.py --only costs   measures times and bytes anew, and leaves the recorded accuracies as they are
 """
 import argparse
 import copy
+import json
 import os
 import statistics
 import tempfile
@@ -105,7 +107,7 @@ def saved_bytes(net, wish, x):
     return sum(t.untyped_storage().nbytes() for pointer, t in kept.items() if pointer not in own)
 
 
-def backward_seconds(net, wishes, x, y, rounds=40):
+def backward_seconds(net, wishes, x, y, rounds=100):
     """{plan: processor seconds of one backward pass}: the least of `rounds`, the plans taking turns within each round."""
     runs, least = {name: train.planned(net, wish) for name, wish in wishes.items()}, {}
     for _ in range(rounds):
@@ -149,7 +151,9 @@ def together_or_alone():
 
 
 def main():
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=["costs"])
+    only = parser.parse_args().only
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["ODL_CACHE"] = folder        # measure the analysis, do not remember it
@@ -157,7 +161,11 @@ def main():
         analysis(world(0))
         seconds = round(process_time() - begin, 1)
         costs, times = what_it_costs(), together_or_alone()
-        found, schemes = what_to_update()
+        if only:
+            kept = json.loads((record.RESULTS / "sparse_updates.json").read_text(encoding="utf-8"))
+            found, schemes = kept["plans"], kept["schemes"]
+        else:
+            found, schemes = what_to_update()
     for name, row in found.items():
         print(f"{name:<24}{row['extra_kib'][0]:6.1f} KiB, sram {row['sram_kib'][0]:6.1f} {min(row['int8']):.3f} to {max(row['int8']):.3f}  "
               f"mean {statistics.mean(row['int8']):.3f}  float {row.get('float32', '')}  {costs[name]}")

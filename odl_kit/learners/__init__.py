@@ -2,6 +2,7 @@
 optimizers (sgd, adam, lars), qas (integer weights learn);
 recompute (forget and run again) with schedules (what to run again) and tradeoff (the best for a budget),
 layerwise (one block at a time), small_steps (a batch in pieces);
+sparse (what each part gives if it learns) with cohort_plans (its runs), search (the plan for a budget), kept (results on file);
 sample_complexity (how many examples it takes);
 distil (a small net learns from a large one);
 episodes (few-shot tasks, prototypes), tinytl (biases and branches), tinytrain (the task chooses), cost (bytes and MACs of a plan)."""
