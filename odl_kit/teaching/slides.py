@@ -14,7 +14,7 @@ from nbformat import v4
 
 import odl_kit
 from odl_kit.grading import build, convert, syllabus
-from odl_kit.teaching import pages, render, site
+from odl_kit.teaching import pages, render, revealjs, site
 
 CALL = re.compile(r"\blab\.(\w+)\(")
 SILENT = {"start", "check", "course_map"}              # cells of the machinery that say nothing to a class
@@ -36,9 +36,8 @@ def deck(part, labs, notebooks):
 
 
 def page(part, labs, notebooks):
-    """The deck as one HTML file that needs no network: reveal.js and its speaker notes stand inside (instructor/reveal.js)."""
-    reveal = odl_kit.home() / "instructor" / "reveal.js"
-    sheet, *scripts = (reveal.joinpath(name).read_text(encoding="utf-8") for name in ("reveal.css", "reveal.js", "notes.js"))
+    """The deck as one HTML file that needs no network: reveal.js and its speaker notes stand inside. Errors: see revealjs.folder."""
+    sheet, scripts = revealjs.parts()
     code = "".join(f"<script>{script}</script>\n" for script in [*scripts, START])
     return f"""<!DOCTYPE html>
 <html lang="en">

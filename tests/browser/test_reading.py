@@ -53,7 +53,8 @@ def test_the_site_looks_right_and_every_link_leads_somewhere(executed, read, tmp
     assert (tmp_path / "shots" / "index-dark-420-1.png").stat().st_size > 1000
 
 
-def test_the_slides_of_a_part_look_right(executed, read, tmp_path):
+def test_the_slides_of_a_part_look_right(executed, read, tmp_path, need_tool):
+    need_tool("npm", hint="apt install npm")
     deck, notebooks = tmp_path / "deck.html", [nbformat.read(executed / f"{lab.name}.ipynb", as_version=4) for lab in LABS]
     deck.write_text(slides.page("A part", LABS, notebooks), encoding="utf-8")
     assert read(deck, LOOKS, tmp_path / "shots") == []

@@ -18,7 +18,6 @@ def home(tmp_path, monkeypatch):
     (tmp_path / "labs" / "syllabus.toml").write_text("# what labs there are\n", encoding="utf-8")
     (tmp_path / "pyproject.toml").write_text('[project]\nversion = "0.1.0"\n', encoding="utf-8")
     shutil.copytree(ROOT / "instructor" / "template", tmp_path / "instructor" / "template")
-    shutil.copytree(ROOT / "instructor" / "reveal.js", tmp_path / "instructor" / "reveal.js")
     for module in (odl_kit, links, syllabus):
         monkeypatch.setattr(module, "home", lambda: tmp_path)
     return tmp_path

@@ -71,7 +71,8 @@ def test_other_text_becomes_notes_and_the_machinery_says_nothing(notebook):
     assert ("subslide", "### What to keep\n\nLittle.", "") in cells
 
 
-def test_a_deck_is_one_file_that_asks_for_nothing(lab, notebook):
+def test_a_deck_is_one_file_that_asks_for_nothing(lab, notebook, need_tool):
+    need_tool("npm", hint="apt install npm")
     text = slides.page("A part", [lab], [notebook])
     assert text.count("<section") == 4 + 4 + 6 and "Reveal.initialize(" in text and "RevealNotes" in text
     assert "29 · How many &lt;pictures&gt;? (20 min)" in text
