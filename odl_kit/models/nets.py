@@ -76,7 +76,7 @@ def mobile_net(channels, classes, *, stem=16, stem_stride=2, blocks=SMALL, featu
     """Inverted residuals, as in the nets that microcontrollers train: x (N, channels, H, W) float32 of any H and W -> logits (N, classes).
 
     A 3x3 convolution, then `blocks` of 1x1 expand, 3x3 depthwise with the stride, and 1x1 project without ReLU; a block that keeps the
-    shape adds its input (`Residual`). Then a 1x1 convolution to `features`, if given, and the mean over all places. Names: block1.expand, ...
+    shape adds its input (`Residual`). A 1x1 convolution to `features`, if given, then the mean over all places. Names: block1.expand ...
     norm: "batch", or None: convolutions with biases, the shape of a net whose norms were folded (models.fold). With the default blocks,
     10 classes and norm=None: 13 convolutions, 13,482 weights. Raises ValueError for another norm.
     Source: Sandler et al. 2018 (MobileNetV2), sec. 3.3.
