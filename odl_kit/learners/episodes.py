@@ -45,8 +45,8 @@ def draw(x, y, *, ways, shots, queries, rng):
     for c in classes.tolist():
         own = (y == c).nonzero().flatten()
         if not 1 <= shots <= shots + queries <= len(own):
-            raise ValueError(f"shots={shots} and queries={queries}, class {c} has {len(own)} examples: ask for at least 1 shot, and for "
-                             "no more than there are")
+            raise ValueError(f"shots={shots} and queries={queries}, and class {c} has {len(own)} examples: ask for at least 1 shot, and "
+                             "for no more than there are")
         chosen.append(own[torch.randperm(len(own), generator=rng)[:shots + queries]])
     index, labels = torch.stack(chosen), torch.arange(ways)
     support, query = index[:, :shots].flatten(), index[:, shots:].flatten()
