@@ -123,8 +123,8 @@ def stochastic(q, u):
 
 quizzes = {
     "identity": Quiz(
-        "A colleague trains the int8 net with QAS, latent floats and SGD. You train the float net with SGD, but round its weights to the "
-        "same integers in every forward pass. What differs?",
+        "A colleague trains the int8 net with QAS, latent floats and SGD. You train the float net with SGD, but every forward pass "
+        "uses the same integers, for weights, biases and activations, with scales that stay fixed. What differs?",
         {
             "Nothing but rounding errors of float32": (True, "The step of q, times s, is the step of v. QAS is QAT with frozen scales, in "
              "integer units."),
