@@ -17,6 +17,7 @@ from odl_kit.grading import archive, graft
 CANVAS = re.compile(r"(?P<name>[^_/]+)_(?P<late>LATE_)?(?P<id>\d+)_(?P<number>\d+)_(?P<file>.+)")
 MOODLE = re.compile(r"(?P<name>[^/_]+)_(?P<id>\d+)_assignsubmission_file_?(?P<file>.*)")
 GRADESCOPE = re.compile(r"submission_(\d+)")
+METADATA = "submission_metadata.yml"
 SKIP = re.compile(r"(^|/)(\.[^/]|__MACOSX/|Icon\r|Thumbs\.db|desktop\.ini)")
 COPY = re.compile(r"([ _-]*(copy ?\d*|\(\d+\)|-?Copy\d+))+$", re.I)
 
@@ -24,7 +25,7 @@ COPY = re.compile(r"([ _-]*(copy ?\d*|\(\d+\)|-?Copy\d+))+$", re.I)
 @dataclass(frozen=True)
 class Submission:
     """One file. student: its id; name: as the learning platform spells it, or ""; path: as the instructor sees it; lab: stem or "";
-    raw: its bytes; problem: why it cannot be graded, or ""; late: True if its platform marked it so; when: datetime or None."""
+    raw: the notebook without its outputs; problem: why it cannot be graded, or ""; late: its platform says so; when: datetime or None."""
     student: str
     path: str
     raw: bytes = b""
@@ -44,13 +45,13 @@ def collect(place, labs):
     place = Path(place)
     if not place.exists():
         raise FileNotFoundError(f"no submissions: there is no {place}")
-    entries = [entry for entry in _entries(place) if not SKIP.search(entry[0])]
-    people, about = _shorter([path for path, _, _ in entries], labs), _gradescope(entries)
+    entries = [_read(*entry, labs) for entry in _entries(place) if not SKIP.search(entry[0])]
+    people, about = _shorter([path for path, *_ in entries], labs), _gradescope(entries)
     found = []
-    for (path, raw, problem), short in zip(entries, people, strict=True):
-        if path.rsplit("/", 1)[-1] != "submission_metadata.yml":
+    for (path, raw, problem, lab), short in zip(entries, people, strict=True):
+        if path.rsplit("/", 1)[-1] != METADATA:
             person = _gradescoped(path, about) or _who(short, labs, place.stem)
-            found.append(_with_lab(Submission(path=path, raw=raw, problem=problem, **person), labs))
+            found.append(Submission(path=path, raw=raw, problem=problem, lab=lab, **person))
     notebooks = [s for s in found if s.path.lower().endswith(".ipynb") or s.problem]
     have = {s.student for s in notebooks}
     for s in found:
@@ -130,22 +131,25 @@ def _attempt(path):
     return int(match[1]) if match else 0
 
 
-def _with_lab(submission, labs):
-    """With the lab that the notebook says it is, else the one in its name."""
-    named = next((lab for lab in labs if lab in submission.path), "")
-    if submission.problem or not submission.path.lower().endswith(".ipynb"):
-        return replace(submission, lab=named)
+def _read(path, raw, problem, labs):
+    """(path, what counts of the bytes, problem, lab) of a file. The lab is what the notebook says it is, else the one in its name.
+
+    Outputs go at once, so that a class fits into memory, and running a notebook again makes it no other submission.
+    """
+    named = next((lab for lab in labs if lab in path), "")
+    if problem or not path.lower().endswith(".ipynb"):
+        return path, raw if path.rsplit("/", 1)[-1] == METADATA else b"", problem, named
     try:
-        lab = graft.read(submission.raw)[1]
+        cells, lab = graft.read(raw)
     except ValueError as error:
-        return replace(submission, lab=named, problem=str(error))
+        return path, b"", str(error), named
     lab = lab if lab in labs else named
-    return replace(submission, lab=lab, problem="" if lab else "neither the notebook nor its name says which lab it is")
+    return path, graft.slim(cells, lab), "" if lab else "neither the notebook nor its name says which lab it is", lab
 
 
 def _gradescope(entries):
     """{submission number: {"student", "name", "when"}} from the submission_metadata.yml that lies highest."""
-    files = sorted((e for e in entries if e[0].rsplit("/", 1)[-1] == "submission_metadata.yml"), key=lambda e: e[0].count("/"))
+    files = sorted((e for e in entries if e[0].rsplit("/", 1)[-1] == METADATA), key=lambda e: e[0].count("/"))
     if not files:
         return {}
     import yaml  # of the extra `test`, like nbval

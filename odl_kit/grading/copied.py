@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 KINDS = "biufcUMm"          # of NumPy dtypes: no objects, no records
-DEPTH, BYTES = 25, 64 * 2**20
+DEPTH, BYTES = 25, 16 * 2**20
 
 
 def encode(value):

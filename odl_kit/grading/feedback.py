@@ -22,8 +22,7 @@ def page(student, rows, labs, about):
 
 
 def _lab(row, lab):
-    title = f"Lab {row.lab[:2]} · {row.lab[3:].replace('_', ' ')}" if row.lab else "A file of no lab"
-    head = f"<h2>{pages.escape(title)}</h2>\n<p>File: <code>{pages.escape(row.submission.path)}</code></p>"
+    head = f"<h2>{pages.escape(pages.title(row.lab))}</h2>\n<p>File: <code>{pages.escape(row.submission.path)}</code></p>"
     if row.result.blame == "ours":
         return f"{head}\n<p>This lab could not be graded yet, and that is not your doing. You need not do anything.</p>"
     if row.result.blame:
@@ -69,7 +68,7 @@ def _card(row, lab, question, checks):
         if verdict["given"] and question == exercise:
             said.append(f"<p>Case {verdict['case']}: <code>{pages.escape(exercise)}({pages.escape(verdict['given'])})</code></p>")
         said.append(f"<p>What happened: {pages.escape(_sentence(verdict['message']))}</p>")
-        if verdict["error"] in ("raised", "missing") and "is not defined" in verdict["message"]:
+        if "is not defined" in verdict["message"] and f"{exercise} is not defined" not in verdict["message"]:
             said.append("<p>Only the import cell and your answers are run: a name from another cell of the lab is not there.</p>")
         said.append(f"<p>Hint: {pages.words(check.hints[0])}</p>")
         stronger = f"<summary>A stronger hint for {pages.escape(question)}</summary><p>{pages.words(check.hints[1])}</p>"

@@ -46,12 +46,11 @@ def grade(place, out, about, limits, *, workers=1, again=(), only=(), deadline=N
 def _write(rows, labs, about, out, manual_csv, regrade_csv):
     if manual_csv.is_file():
         rows = manual.with_manual(rows, manual_csv)
-    waiting = []
-    if regrade_csv:
-        rows, waiting = manual.with_regrades(rows, regrade_csv)
     manual.write_manual(rows, out / "manual.csv")
     manual.reflections(rows, out)
+    decided, waiting = manual.with_regrades(rows, regrade_csv) if regrade_csv else (rows, [])
     manual.write_regrade(rows, out / "regrade.csv", regrade_csv)
+    rows = decided
     gradebook.write(rows, out)
     checks = {name: inside.checks_of(name, lab.private) for name, lab in labs.items()}
     report.write(rows, about, out, feedback=feedback.write(rows, labs, about, out), pairs=report.find_alike(rows, checks), waiting=waiting)
@@ -77,6 +76,13 @@ def summary(rows, out, seconds):
             *([f"{ours} NOT GRADED, our failure (see the report, run again)"] if ours else [])]
     waiting = sum("reflection" in r.earned and r.earned["reflection"] is None for r in rows)
     return f"{', '.join(said)}{f', {waiting} wait for points in manual.csv' if waiting else ''}: {out / 'report.html'} ({seconds:.0f} s)"
+
+
+def notice(rows):
+    """What a submission could have done because a layer of the jail is missing here; "" if none is."""
+    runs = [r.result.held for r in rows if r.result.questions]
+    missing = [layer for layer in jail.LAYERS if not all(any(name.startswith(layer) for name in held) for held in runs)]
+    return "\n".join(f"NOTICE: no {layer} on this computer: a submission could {jail.LAYERS[layer]}" for layer in missing)
 
 
 def main(argv=None):
@@ -110,6 +116,8 @@ def main(argv=None):
     except KeyboardInterrupt:
         print("\nstopped by Ctrl-C; what was graded is kept: the same command goes on from here", file=sys.stderr)
         return 130
+    if said := notice(rows):
+        print(said)
     print(summary(rows, options.out, (datetime.datetime.now() - begin).total_seconds()))
     return int(any(r.result.blame == "ours" for r in rows))
 

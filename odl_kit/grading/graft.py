@@ -49,6 +49,13 @@ def read(raw):
     return [_cell(cell) for cell in book["cells"] if isinstance(cell, dict)], _string(_odl(book).get("lab"))
 
 
+def slim(cells, lab):
+    """What `read` found as a notebook file again, without outputs and whatever else there was: bytes that `read` reads the same."""
+    kept = [{"cell_type": kind, "source": source, "metadata": {"odl": {"exercise": exercise}} if exercise else {}}
+            for kind, source, exercise in cells]
+    return json.dumps({"cells": kept, "metadata": {"odl": {"lab": lab}}}).encode()
+
+
 def answers(raw, student_notebook):
     """The Answers in the notebook file `raw` (bytes) to the lab handed out as `student_notebook` (nbformat). ValueError as in `read`."""
     cells, lab = read(raw)

@@ -176,7 +176,7 @@ def _words(given):
 
 def read_answer(path):
     """What the student's kernel left at `path`, checked: {"error", "message", "case", "note", "outputs": list of texts}, None if nothing
-    readable is there. The file is not trusted: no link is followed, no pipe waited for, no more than 64 MiB read."""
+    readable is there. The file is not trusted: no link is followed, no pipe waited for, no more than 16 MiB read."""
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
         about = os.fstat(handle)

@@ -20,9 +20,10 @@ from pathlib import Path
 import odl_kit
 from odl_kit.grading import landlock, namespaces
 
-SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/etc", "/opt", "/sys/devices/system/cpu", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat",
+SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/etc", "/sys/devices/system/cpu", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat",
           "/proc/sys/vm", "/System", "/Library")
 KEPT = ("PATH", "LANG", "ODL_HOME", "ODL_LIMITS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTHONHASHSEED", "SYSTEMROOT", "COMSPEC")
+HIDDEN = ("labs/checks", "labs/src", "build", ".git", "tests", "instructor")        # of the course, should one of the above hold the course
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 LAYERS = {"namespaces": "use the network, see and signal other processes, change permissions of the grader's files",
           "Landlock": "read solutions, checks and other submissions, write outside its box, open TCP ports",
@@ -85,7 +86,8 @@ def _outer(box, limits, main, more, stdin, writer):
         os.chown(box, namespaces.NOBODY, namespaces.NOBODY)
         namespaces.become_nobody()
     with contextlib.suppress(OSError):
-        namespaces.unshare(box)
+        hidden = [odl_kit.home() / name for name in HIDDEN]
+        namespaces.unshare(box, [path for path in hidden if not any(Path(m).is_relative_to(path) for m in more)])
         held.append("namespaces")
     namespaces.die_with_parent(signal.SIGKILL)
     inner = os.fork()

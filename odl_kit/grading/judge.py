@@ -9,19 +9,19 @@ import json
 import os
 import tempfile
 import xml.etree.ElementTree as xml
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import nbformat
 
-from odl_kit.grading import graft, inside, warm
+from odl_kit.grading import graft, inside, jail, warm
 
 REASONS = {"died": "its process ended while this exercise ran: it left Python, crashed, or was out of memory",
            "time": "it still ran after {seconds:g} s and could not be interrupted",
            "memory": "it used more than {memory_mb} MB of memory",
            "processes": "it started more than {processes} processes",
            "disk": "it wrote more than {disk_mb} MB or too many files",
-           "output": "it printed so much that nothing could be read any more",
+           "output": "it printed so much, or such garbage, that nothing could be read any more",
            "broken": "it ended the process that ran it",
            "done": "no answer came back: the cell that asks for it did not get to its end"}
 OURS = {"jail": "the jail could not be closed: {log}", "cases": "a check could not make its cases: {log}"}
@@ -118,7 +118,7 @@ def _judge(found, lab, worker, limits, seed):
         nbformat.write(graft.judges(range(len(questions)), box=box), folder / "notebook.ipynb")
         return {"cases": None, "more": list(lab.more), "wall_s": 60 + len(questions) * inside.CLOCK * limits.seconds}
 
-    with _run(job, worker, limits) as (ended, box):
+    with _run(job, worker, replace(limits, memory_mb=max(limits.memory_mb, jail.Limits.memory_mb))) as (ended, box):
         passed = _junit(box.parent / "junit.xml")
         if ended["ended"] != "done" or len(passed) != len(questions):
             return {}, ended["held"], ended["seconds"], f"the judge's run did not end well ({ended['ended']}): {ended['log']}"
@@ -159,8 +159,8 @@ def _tail(folder):
 
 
 def _junit(path):
-    """[(passed, text of the failure)] of the cells in a junit.xml, in order; empty if there is none."""
-    if not path.is_file():
+    """[(passed, text of the failure)] of the cells in a junit.xml, in order; empty if there is none, or one that is no reasonable size."""
+    if not path.is_file() or path.stat().st_size > 16 * 2**20:
         return []
     found = []
     for case in xml.parse(path).getroot().iter("testcase"):

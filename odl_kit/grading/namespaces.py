@@ -3,6 +3,7 @@
 No program is needed for it (bubblewrap does the same from outside), and no root where the kernel lets users make namespaces; some
 distributions forbid it, and then `unshare` raises and the caller says so.
 """
+import contextlib
 import ctypes
 import os
 import struct
@@ -23,9 +24,9 @@ def become_nobody():
     os.setresuid(NOBODY, NOBODY, NOBODY)
 
 
-def unshare(writable):
+def unshare(writable, hidden=()):
     """Leave the machine's users, network, System V memory and mounts; the next child is process 1 of its own and takes all others with it
-    when it ends. Nothing but what lies beneath `writable` (path of a folder) can be changed from then on.
+    when it ends. From then on the folders `hidden` are empty, and nothing can be changed but what lies beneath the folder `writable`.
 
     Raises OSError where the kernel does not let this user do it; some of it may be done by then.
     """
@@ -35,6 +36,9 @@ def unshare(writable):
     folder = os.fsencode(writable)
     _check(_libc.mount(b"none", b"/", None, ctypes.c_ulong(RECURSIVE | PRIVATE), None), "mount /")
     _check(_libc.mount(folder, folder, None, ctypes.c_ulong(BIND), None), "mount the box")
+    for path in hidden:
+        with contextlib.suppress(OSError):          # a folder that there is not
+            _check(_libc.mount(b"none", os.fsencode(path), b"tmpfs", ctypes.c_ulong(0), b"size=4k"), "mount over")
     _set_attributes(b"/", WHOLE_TREE, READ_ONLY, 0)
     _set_attributes(folder, 0, 0, READ_ONLY)
     os.chdir(writable)              # through the new mount: the old way there is read-only

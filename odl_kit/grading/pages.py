@@ -3,6 +3,8 @@ import hashlib
 import html
 import re
 
+from odl_kit.grading import syllabus
+
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --soft: #57606a; --line: #c9d1d9; --back: #ffffff; --card: #f6f8fa; --good: #00694a;
   --bad: #a8201a; --mark: #0a5c99; }
@@ -21,6 +23,7 @@ section.card.fine { border-left-color: var(--good); } section.card p { margin: .
 .wide { overflow-x: auto; } table { border-collapse: collapse; margin: .5rem 0; }
 caption { text-align: left; color: var(--soft); padding-bottom: .3rem; }
 th, td { text-align: left; padding: .3rem 1rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+td:first-child { white-space: nowrap; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: 4px; padding: .7rem; overflow-x: auto; font-size: .85rem;
   margin: .3rem 0; }
@@ -45,8 +48,16 @@ def escape(text):
 
 
 def words(text):
-    """Text in which `this` is code, as HTML."""
-    return re.sub(r"`([^`\n]+)`", r"<code>\1</code>", escape(text))
+    """Text in which `this` is code and *this* is stressed, as HTML."""
+    parts = re.split(r"`([^`\n]+)`", escape(text))
+    stressed = [re.sub(r"(?<!\w)\*(\w[^*\n]*)\*(?!\w)", r"<em>\1</em>", part) for part in parts[::2]]
+    return "".join(a + b for a, b in zip(stressed, [*(f"<code>{part}</code>" for part in parts[1::2]), ""], strict=True))
+
+
+def title(lab):
+    """The heading of a lab: its number and its title in the syllabus."""
+    known = {entry.name: entry.title for entry in syllabus.load()}
+    return f"Lab {lab[:2]} · {known.get(lab, lab[3:].replace('_', ' '))}" if lab else "A file of no lab"
 
 
 def table(caption, heading, rows, *, numbers=()):

@@ -23,8 +23,8 @@ def find_alike(rows, checks):
 
 
 def _summary(rows):
-    kinds = {"graded": sum(not r.result.blame for r in rows), "no notebook could be read": sum(r.result.blame == "file" for r in rows),
-             "our failure, no grade given": sum(r.result.blame == "ours" for r in rows)}
+    kinds = {"graded": sum(not r.result.blame for r in rows), "could not be read": sum(r.result.blame == "file" for r in rows),
+             "not graded, our failure": sum(r.result.blame == "ours" for r in rows)}
     return "<p>" + ", ".join(f"<strong>{n}</strong> {what}" for what, n in kinds.items()) + ".</p>"
 
 
@@ -40,10 +40,10 @@ def _look(rows):
 def _lab(name, rows):
     graded = [r for r in rows if not r.result.blame]
     if not graded:
-        return f"<h2>{pages.escape(name)}</h2>\n<p>Nothing was graded.</p>"
+        return f"<h2>{pages.escape(pages.title(name))}</h2>\n<p>Nothing was graded.</p>"
     totals = [r.total for r in graded if r.total is not None]
     seconds = sorted(r.result.seconds for r in graded)
-    said = [f"<h2>{pages.escape(name)}</h2>"]
+    said = [f"<h2>{pages.escape(pages.title(name))}</h2>"]
     if totals:
         said.append(f"<p>{len(totals)} graded: mean {statistics.mean(totals):.2f}, median {statistics.median(totals):g} of "
                     f"{max(r.maximum for r in graded):g} points. {sum(r.late_days > 0 for r in rows)} late. Time for one: median "
@@ -92,7 +92,7 @@ def _common(rows):
 def _alike(pairs):
     if not pairs:
         return "<h2>Alike</h2>\n<p>No two answers that are long enough to compare are alike.</p>"
-    said = [f"<h2>Alike</h2>\n<p>{len(pairs)} pair(s) of answers with the same tokens, or nearly, names not counted. That is a reason to "
+    said = [f"<h2>Alike</h2>\n<p>Pairs of answers with the same tokens, or nearly, names not counted: {len(pairs)}. That is a reason to "
             "look, not a proof: short answers are alike by nature. What equals the solution, or was written by many, is left out.</p>"]
     for p in pairs[:50]:
         a, b = map(pages.escape, p.students)

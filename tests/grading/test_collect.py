@@ -126,3 +126,10 @@ def test_two_files_of_one_name_in_a_zip_stay_two(tmp_path):
 def test_no_place_is_said(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no"):
         collect.collect(tmp_path / "nowhere", LABS)
+
+
+def test_running_a_notebook_again_makes_it_no_other_submission(tmp_path):
+    files = [json.dumps({"cells": [{"cell_type": "code", "source": "x", "outputs": outputs, "metadata": {}}],
+                         "metadata": {"odl": {"lab": "11_fedavg"}}}).encode() for outputs in ([], [{"text": "y" * 1000}])]
+    found = collect.collect(put(tmp_path, {"ada/11_fedavg.ipynb": files[0], "bob/11_fedavg.ipynb": files[1]}), LABS)
+    assert found[0].raw == found[1].raw

@@ -1,5 +1,6 @@
 """`odl grade` as an instructor runs it, on lab 02, whose one exercise makes it quick."""
 import csv
+import dataclasses
 import os
 import re
 import signal
@@ -165,3 +166,11 @@ def test_the_last_line_counts_the_three_kinds(tmp_path):
 def test_a_seed_is_made_once_for_nobody_elses_eyes(tmp_path):
     first = grade._seed(tmp_path / "seed.txt")
     assert len(first) == 32 and grade._seed(tmp_path / "seed.txt") == first and (tmp_path / "seed.txt").stat().st_mode & 0o077 == 0
+
+
+def test_a_missing_layer_of_the_jail_is_a_notice():
+    weak = row()
+    weak = dataclasses.replace(weak, result=dataclasses.replace(weak.result, held=("limits",)))
+    said = grade.notice([row("bob"), weak]).splitlines()
+    assert [line.split(" on this")[0] for line in said] == ["NOTICE: no namespaces", "NOTICE: no Landlock"] and "read solutions" in said[1]
+    assert grade.notice([row(), row("kim", blame="file")]) == grade.notice([]) == ""

@@ -111,3 +111,12 @@ def test_our_notebook_has_imports_answers_and_one_question_a_cell(book, course):
     sources = [cell.source for cell in made.cells]
     assert "begin('/b', 3)" in sources[0] and sources[1].startswith("import math") and sources[2] == RIGHT
     assert [source.split("inside.")[1] for source in sources[3:]] == ["answer(0, 'double', globals())", "answer(1, 'double', globals())"]
+
+
+def test_a_slim_notebook_reads_the_same_and_has_no_outputs(book, course):
+    cell = next(cell for cell in book.cells if convert.role(cell, "exercise"))
+    cell.source, cell.outputs, cell.execution_count = RIGHT, [v4.new_output("stream", text="x" * 10_000)], 1
+    raw = nbformat.writes(book).encode()
+    small = graft.slim(*graft.read(raw))
+    assert graft.read(small) == graft.read(raw) and b"xxxxx" not in small
+    assert graft.answers(small, convert.student(course())) == graft.answers(raw, convert.student(course()))

@@ -120,3 +120,15 @@ def test_without_namespaces_and_landlock_the_rest_holds_and_is_named(jailed, mon
     monkeypatch.setattr(jail.landlock, "restrict", forbidden)
     said, held = jailed(lambda: len(bytearray(400 * 2**20)))
     assert said == "MemoryError" and held == ["limits"]
+
+
+def test_the_courses_solutions_are_hidden_also_where_landlock_is_not(jailed, monkeypatch):
+    import odl_kit
+
+    def forbidden(*arguments, **options):
+        raise OSError("not here")
+    monkeypatch.setattr(jail.landlock, "restrict", forbidden)
+    said, held = jailed(lambda: os.listdir(odl_kit.home() / "labs" / "checks"))
+    need(held, "namespaces")
+    assert said == "[]" and (odl_kit.home() / "labs" / "checks" / "11_fedavg.py").is_file()
+    assert jailed(lambda: len(os.listdir(odl_kit.home() / "odl_kit")) > 5)[0] == "True"

@@ -48,6 +48,7 @@ def test_a_text_stays_text():
     assert pages.escape("<b>\x00\x1b[31m\u202e") == "&lt;b&gt;??[31m?"
     assert pages.words("use `x < y`, not <x>") == "use <code>x &lt; y</code>, not &lt;x&gt;"
     assert pages.escape("\ud800") == "?"
+    assert pages.words("the *present* w, 2*a*b, `a *b* c`") == "the <em>present</em> w, 2*a*b, <code>a *b* c</code>"
 
 
 def test_a_table_has_a_caption_headings_and_can_be_reached_by_keyboard():

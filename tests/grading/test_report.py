@@ -20,7 +20,7 @@ def page(tmp_path, rows=ROWS, **more):
 
 def test_blame_is_given_three_ways(tmp_path):
     text = page(tmp_path)
-    counts = "<strong>4</strong> graded, <strong>1</strong> no notebook could be read, <strong>1</strong> our failure, no grade given."
+    counts = "<strong>4</strong> graded, <strong>1</strong> could not be read, <strong>1</strong> not graded, our failure."
     assert counts in text
     assert "<td>our failure</td><td>eve</td>" in text and "<td>damaged file</td><td>kim</td>" in text and "the jail &lt;b&gt;" in text
 
