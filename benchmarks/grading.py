@@ -1,6 +1,6 @@
 """How long a class takes to grade, in what memory, and what the warm process saves.
 
-    python benchmarks/grading.py [STUDENTS]         200 students on 2 workers, about ten minutes on two busy cores
+    python benchmarks/grading.py [STUDENTS]         200 students on 2 workers, under four minutes on two quiet cores
 
 The class is made: of every exercise of lab 11 each student has the solution, one of the two wrong answers, or the untouched stub, drawn at
 random with a comment of their own. Clock times depend on what else the computer does: its load stands beside them.
