@@ -57,7 +57,10 @@ checks = {
                "While segment j is run again, j + 1 inputs are held (of the segments 0 to j), and its own layers, `length` of them."),
         solution='''\
 def slots(lengths):
-    """lengths: of the segments, in layers, from the input up; the slots needed at the worst moment, an int."""
+    """lengths: of the segments, in layers, from the input up.
+
+    Returns the slots needed at the worst moment, an int.
+    """
     return max(j + 1 + length for j, length in enumerate(lengths))
 ''',
         wrong=('''\
@@ -76,7 +79,10 @@ def slots(lengths):
                "For a tuple: the sum of macs[i] for i in schedules.flat(item), plus forward_macs(item, macs)."),
         solution='''\
 def forward_macs(schedule, macs):
-    """schedule: nested tuple; macs: list, forward MACs of each layer. All forward MACs of a step, an int."""
+    """schedule: nested tuple; macs: list, forward MACs of each layer.
+
+    Returns all forward MACs of a step, an int.
+    """
     total = 0
     for item in schedule:
         if isinstance(item, int):

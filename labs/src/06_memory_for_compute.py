@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 06 · Memory for compute: in pieces, again, or layer by layer
 #
-# **You will** train the same net with a sixteenth, a third and a fiftieth of the activations, and pay for it in three
-# currencies: nothing at all, computing time, and accuracy.
+# **You will** train with a sixteenth of the activations, with a third, in the end with a fiftieth, and see what each way
+# costs: hardly anything, computing time, or accuracy.
 #
 # **Objectives.** After this lab you can
 # - train on a large batch in small pieces, and say what that does *not* save;
@@ -37,7 +37,7 @@ recorded = lab.recorded("memory_for_compute")
 #
 # A net of 13 convolutions was trained on clean digits. It now adapts to a camera that turns, inverts and blurs them:
 # sixteen images a step. Lab 02 named the five things that fill the memory. Here they are for this net. As PyTorch does,
-# we keep 4 bytes a number.
+# we keep 4 bytes a number. (The peak is less than the sum of the parts: they are not at their highest at the same moment.)
 
 # %%
 data = datasets.load("sensor_shift")
@@ -75,8 +75,12 @@ lab.reveal("pieces", 100 * one.peak / whole.peak, unit="%", figure=viz.bars(
     title="In pieces, weights and gradients are most of what is left"))
 
 # %% [markdown]
+# The report counts the gradients once: a device adds each layer's part to the sum as soon as it is known. (The kit's
+# function is written to be read, and holds copies.)
+#
 # The gradient is the same, and so are the multiply-accumulates (MACs). Is the time? A computer like this one is built for
-# large matrices. A microcontroller works on one number or a few at a time anyway, and loses little.
+# large matrices. A microcontroller works on one number or a few at a time anyway, and should lose less; we have not
+# measured one.
 
 # %%
 for size in (16, 4, 1):
@@ -85,8 +89,9 @@ for size in (16, 4, 1):
     print(f"in pieces of {size:>2}: {1000 * (time.process_time() - start):.0f} ms of processor time")
 
 # %% [markdown]
-# What is left is weights and the sum of gradients. The sum can be avoided as well. Update each weight **in place**, as
-# soon as its gradient is known, and drop the gradient. The way back never asks for the weights above again.
+# Now weights and gradients weigh more than the activations. Must all gradients of a step be there at once? Update each
+# weight **in place**, as soon as its gradient is known, and drop the gradient. The way back never asks for the weights
+# above again. Here is one step on all sixteen images:
 
 # %%
 ordinary, direct = copy.deepcopy(net), copy.deepcopy(net)
@@ -102,7 +107,8 @@ lab.quiz("both")
 
 # %% [markdown]
 # Pieces fail in one case. A BatchNorm in training takes the mean over what it sees, and it would see one image. The kit
-# refuses. Our net has its norms folded into its convolutions, as nets on microcontrollers do.
+# refuses. Our net has its norms **folded**, as nets on microcontrollers do: after training, each was merged into the
+# weights of its convolution.
 
 # %% [markdown]
 # ## 2 · Forget, and run again · 9 min
@@ -113,8 +119,7 @@ lab.quiz("both")
 #
 # In the kit a **schedule** is a tuple over the layers. A number is a layer that is kept, a tuple is a segment that will
 # be run again: `((0, 1, 2), (3, 4, 5), 6, 7, 8)`. The claim of Chen et al. 2016: cut $n$ layers into $\sqrt n$
-# segments, and the memory falls to $O(\sqrt n)$ for one more forward pass. ($\sqrt n$ inputs are held, and $\sqrt n$
-# layers while a segment is run again.)
+# segments, and the memory falls to $O(\sqrt n)$ for one more forward pass.
 
 # %%
 WORDS = {"run": "forward, forgotten", "keep": "forward, kept", "back": "backward",
@@ -142,11 +147,11 @@ lab.predict("root", "36 equal layers, six segments: bytes held, in % of plain ba
                      "45 to 70 %": (45, 70), "more than 70 %": (70, 100)})
 
 # %%
-def dense(n, width=16):
-    """n equal layers as a list of units, and 64 examples for them."""
+def dense(n, width=16, examples=64):
+    """n equal layers as a list of units, and a batch of examples for them."""
     own = torch.Generator().manual_seed(0)
     layers = chain.units(nets.mlp(width, (width,) * (n - 1), width, rng=own))
-    return list(layers.values()), torch.rand(64, width, generator=own)
+    return list(layers.values()), torch.rand(examples, width, generator=own)
 
 
 units, batch = dense(36)
@@ -159,7 +164,8 @@ lab.reveal("root", share, unit="%")
 print(f"held: {again.held_bytes:,} of {kept.held_bytes:,} bytes; all gradients equal: {same}")
 
 # %% [markdown]
-# Six inputs, and five activations in the last segment: eleven instead of 36. And not a bit of the gradient has changed:
+# Six inputs, and five activations in the last segment: eleven instead of 36. With $\sqrt n$ segments, about $\sqrt n$
+# inputs are held, and $\sqrt n$ layers of the segment at work. And not a bit of the gradient has changed:
 # the same operations on the same numbers. These bytes are **measured**. PyTorch tells us of each tensor that it stores
 # for the way back (`saved_tensors_hooks`), and we note when the last user lets go of it.
 #
@@ -196,7 +202,10 @@ viz.curve(grows, x="layers n", y="held, KiB", log="xy",
 
 # %% exercise="slots"
 def slots(lengths):
-    """lengths: of the segments, in layers, from the input up; the slots needed at the worst moment, an int."""
+    """lengths: of the segments, in layers, from the input up.
+
+    Returns the slots needed at the worst moment, an int.
+    """
     return max(... for j, length in enumerate(lengths))
 
 # %%
@@ -208,20 +217,19 @@ for lengths in ([6] * 6, [10] * 10, [20] * 5, [9, *range(13, 0, -1)]):
 
 # %% [markdown]
 # (For six segments of six we measured eleven, not twelve. The very last layer of a net keeps nothing: no layer behind it
-# reads its output.)
+# reads its output. And the 9 of the last line is what 100 layers leave over: $13 + 12 + \ldots + 1$ is 91.)
 #
 # In $B$ slots there is room for segments of $B-1, B-2, \ldots, 1$ layers, $B(B-1)/2$ in all, and none is run more than
 # twice. So $n$ layers need about $\sqrt{2n}$ slots and not $2\sqrt n$. `schedules.shrinking(n)` builds that schedule.
 #
-# Gruslys et al. 2016 claim for recurrent nets of 1,000 steps: **95 % of the memory saved, for one third more time**. A
-# chain of 1,000 layers is the same thing. **Predict.** What is left of the bytes, and do you believe in the third?
+# **Predict.** A chain of 1,000 equal layers. What is left of the bytes?
 
 # %%
 lab.predict("thousand", "1,000 layers in shrinking segments: bytes held, in % of plain?",
             options={"below 1 %": (0, 1), "1 to 3 %": (1, 3), "3 to 8 %": (3, 8), "8 to 30 %": (8, 30)})
 
 # %%
-units, batch = dense(1000)
+units, batch = dense(1000, examples=256)
 kept, again = (recompute.measure(units, schedule, batch)
                for schedule in (schedules.plain(1000), schedules.shrinking(1000)))
 left = 100 * again.held_bytes / kept.held_bytes
@@ -231,19 +239,21 @@ lab.reveal("thousand", left, unit="%")
 print(f"processor time of this run: {slower:.2f} times that of plain backpropagation")
 
 # %% [markdown]
-# The bytes are as published. The third is an argument, not a measurement: the way back costs twice a forward pass, so one
-# more forward pass is 4 instead of 3. It holds for MACs. The clock also counts Python and PyTorch, which on layers this
-# small do most of the work. Five runs, recorded by `benchmarks/memory_for_compute.py`:
+# Gruslys et al. 2016 claim for recurrent nets of 1,000 steps: **95 % of the memory saved, for one third more time**. For
+# memory, a chain of 1,000 layers is the same thing, and the bytes are as published. The third can be argued for: the way
+# back costs about twice a forward pass, so one more forward pass is 4 instead of 3. That counts MACs. The clock counts
+# all that Python and PyTorch do for each layer as well. Five runs, recorded by `benchmarks/memory_for_compute.py`:
 
 # %%
 deep = recorded["recomputation"]["1,000 dense layers, batch 256"]
-viz.spread({way.replace("_", " "): row["seconds"] for way, row in deep.items() if way != "plain"},
+viz.spread({"sqrt(n) segments": deep["sqrt"]["seconds"], "shrinking segments": deep["shrinking segments"]["seconds"]},
            live={"shrinking segments": slower}, y="processor time, plain = 1 (by MACs 1.33)",
            title="One more forward pass takes more than a third more time here")
 
 # %% [markdown]
 # **Change one thing.** Twenty-four equal layers, and fewer and fewer slots. From 8 slots on, no layer runs more than twice.
-# With fewer, segments are cut into segments again, and layers run a third and a fourth time. Where does the price explode?
+# With fewer, segments are cut into segments again, and layers run three times, four times or more. Where does the price
+# explode?
 # (How the best schedule for each budget is found, section 4 says.)
 
 # %%
@@ -261,7 +271,9 @@ lab.explore(squeeze, slots=(3, 25))
 # ## 4 · The best schedule for a budget · 11 min
 #
 # Real layers are not equal. These are the units of our net. A block with a shortcut around it is one unit: a cut inside
-# would have to keep the shortcut as well. Which unit is cheap to hold, and which is cheap to run again?
+# would have to keep the shortcut as well. Blocks without one come as their three convolutions: `expand` to more channels,
+# `depthwise` (a filter for each channel), `project` to fewer. The `stem` is the first convolution. Which unit is cheap to
+# hold, and which is cheap to run again?
 
 # %%
 units = chain.units(net)
@@ -272,7 +284,7 @@ viz.bars({name: {"kept, KiB": cost.kept_bytes / 1024, "forward, kMAC for one ima
          title="Bytes to keep and work to repeat are not shared out alike")
 
 # %% [markdown]
-# **Dynamic programming** finds the best schedule for *every* budget at once. Take the layers $s$ to $t$. Either $s$ is
+# **Dynamic programming** (DP) finds the best schedule for *every* budget at once. Take the layers $s$ to $t$. Either $s$ is
 # kept, or the layers up to some $k$ are run and forgotten, and both parts are smaller problems of the same kind. Segments
 # may be cut into segments again. Gruslys et al. do this for equal steps; ours are unequal.
 #
@@ -287,7 +299,8 @@ lab.predict("least", "Least bytes held by any schedule of this net, in % of plai
 # %%
 choices = tradeoff.frontier(costs)
 plain_macs = choices[-1].macs
-measured = [recompute.measure(units, choice.schedule, x, repeats=9) for choice in choices]
+turns = [[recompute.measure(units, choice.schedule, x, repeats=1) for choice in choices] for _ in range(9)]
+measured = [min(runs, key=lambda run: run.seconds) for runs in zip(*turns, strict=True)]     # the fastest of nine
 lab.claim([m.held_bytes for m in measured] == [c.held_bytes for c in choices],
           "what is predicted is what PyTorch holds, to the byte")
 least = 100 * choices[0].held_bytes / choices[-1].held_bytes
@@ -301,23 +314,32 @@ def work(macs):
 root, held = schedules.sqrt(len(units)), [m.held_bytes / 1024 for m in measured]
 lab.reveal("least", least, unit="%", figure=viz.curve(
     {"best for each budget, MACs": (held, [work(choice.macs) for choice in choices]),
-     "the same, seconds": (held, [m.seconds / measured[-1].seconds for m in measured]),
+     "the same, seconds (fastest of nine)": (held, [m.seconds / measured[-1].seconds for m in measured]),
      "sqrt(n) segments, MACs": ([tradeoff.held_bytes(costs, root) / 1024],
                                 [work(tradeoff.macs(costs, root))])},
     x="held for the way back, KiB (batch of 16)", y="a step's MACs or seconds, plain = 1",
-    title=f"Cutting by count is beaten in both; below {held[0]:.0f} KiB nothing helps"))
+    title=f"Cut by count: more held and more MACs than the best; the floor is {held[0]:.0f} KiB"))
 
 # %% [markdown]
 # The limit is the largest unit: while `block1` works backward, all its insides are there. Long chains of small layers fit
 # almost any budget. A short chain with one large block does not. And the schedule of section 2 is no good here. It cuts by
-# count, where the DP keeps what is small and runs again what is large.
+# count, where the DP keeps what is small and runs again what is large. As in section 3, the seconds lie above the MACs.
 #
+# **See the source.** The two lines in the docstring are the two choices above. Find each in the code.
+
+# %%
+viz.source(tradeoff.frontier)
+
+# %% [markdown]
 # **Your turn.** What does a schedule cost? A layer that is kept costs its MACs once. A segment costs the MACs of all its
 # layers, *and then* whatever its own schedule costs. `schedules.flat(item)` lists the layers in a segment.
 
 # %% exercise="forward_macs"
 def forward_macs(schedule, macs):
-    """schedule: nested tuple; macs: list, forward MACs of each layer. All forward MACs of a step, an int."""
+    """schedule: nested tuple; macs: list, forward MACs of each layer.
+
+    Returns all forward MACs of a step, an int.
+    """
     total = 0
     for item in schedule:
         if isinstance(item, int):
@@ -369,11 +391,12 @@ viz.bars({way: {"held for the way back": row["held_bytes"] / 2**20,
 # %% [markdown]
 # ## 5 · Layer by layer · 10 min
 #
-# The chapter's other idea gives up the long way back. Train the first block with a small head of its own. Freeze it,
-# throw the head away, train the second block on what the first puts out, and so on. At any time, only the activations of
-# one block are kept. This is **greedy layer-wise training** (Bengio et al. 2007). The claim of Belilovsky et al. 2019: on
-# ImageNet, with heads of several layers, a VGG-11 trained so is as accurate as one trained end to end. Our heads are one
-# linear layer. (The chapter cites Chen et al. 2016 for it, but that is the paper of section 2.)
+# The chapter's other idea gives up the long way back. Train the first block with a head of its own, a small classifier.
+# Freeze it, throw the head away, train the second block on what the first puts out, and so on. At any time, only the
+# activations of one block are kept. Each block is one **stage**. This is **greedy layer-wise training** (Bengio et al.
+# 2007). The claim of Belilovsky et al. 2019: on ImageNet, with heads of several layers, a VGG-11 trained so is as
+# accurate as one trained end to end. Our heads are one linear layer. (The chapter cites Chen et al. 2016 for it, but
+# that is the paper of section 2.)
 #
 # A net of three convolutions, from scratch, on the bad camera. Each stage gets as many epochs as the whole net gets end
 # to end.
@@ -397,7 +420,7 @@ def how(way):
 
 
 at_once, greedy, frozen = fresh(), fresh(), fresh()
-train.fit(at_once, train_set.x, train_set.y, **how("end to end"))
+history = train.fit(at_once, train_set.x, train_set.y, **how("end to end"))
 
 # %%
 histories = layerwise.fit(greedy, train_set.x, train_set.y, **how("layer by layer"))
@@ -437,6 +460,15 @@ viz.spread(recorded["accuracy"]["adapted"], y="accuracy on new images, pre-train
            title=f"Adapted block by block, {lost('adapted'):.0f} points are lost on average")
 
 # %% [markdown]
+# Of the learning rates, three were tried. End to end, the best was the largest or the smallest in three of the ten runs
+# of both tasks, layer by layer in four. A wider search could move both rows.
+#
+# **See the source.** Which line keeps the gradient of a stage from reaching the blocks below?
+
+# %%
+viz.source(layerwise.fit)
+
+# %% [markdown]
 # What does it save? Each stage has its own report. Its input can be computed again for every batch, or kept for all
 # images once and for all (**cached**). Here with `rule="device"`, what a C program would keep.
 
@@ -447,7 +479,7 @@ cached = {stage.name: layerwise.report(stage, x, cache=True) for stage in layerw
 viz.bars({"end to end": {"kept": end_to_end.saved_activations / 1024, "peak": end_to_end.peak / 1024}}
          | {name: {"kept": report.saved_activations / 1024, "peak": report.peak / 1024,
                    "peak, input cached": cached[name].peak / 1024} for name, report in reports.items()},
-         y="KiB, batch of 16", title="A stage keeps half at most; the peak hardly falls, unless inputs are cached")
+         y="KiB, batch of 16", title="A stage keeps about half or less; a cache lowers the later peaks only")
 
 # %%
 for stage in layerwise.stages(fresh(), x, rng=rng):
@@ -471,18 +503,21 @@ lab.quiz("cache")
 single = tradeoff.frontier(tradeoff.costs(units, x[:1]))[0]
 worst = max(layerwise.report(stage, x, cache=True, rule="torch").saved_activations
             for stage in layerwise.stages(net, x, rng=rng))
-bill = {"all at once": whole.saved_activations, "best recomputation, 1.7 forward passes": choices[0].held_bytes,
+passes = f"{choices[0].macs / plain_macs:.1f}"        # a batch of one has the same schedule
+bill = {"all at once": whole.saved_activations, f"best recomputation, {passes} forward passes": choices[0].held_bytes,
         "block by block, less accurate": worst, "16 pieces, 1 forward pass": one.saved_activations,
-        "16 pieces and recomputation, 1.7 passes": single.held_bytes}
+        f"16 pieces and recomputation, {passes} passes": single.held_bytes}
+lab.claim(single.schedule == choices[0].schedule, "one image has the same best schedule as sixteen")
 lab.claim(single.held_bytes * 40 < whole.saved_activations, "pieces and recomputation multiply")
 viz.bars({way: size / 1024 for way, size in bill.items()}, y="activations held, KiB", log=True,
-         title=f"The same gradient with a {whole.saved_activations / single.held_bytes:.0f}th of the activations")
+         title=f"Pieces, each with recomputation: a {whole.saved_activations / single.held_bytes:.0f}th of the activations, "
+               "the same gradient")
 
 # %% [markdown]
-# **What to keep.** Pieces first: they cost no MACs and no accuracy, and divide the activations by the size of the batch.
-# Then recomputation: the gradient stays the same to the last bit, the price is up to one forward pass, the floor is the
-# largest unit. Greedy layers save about as much here, and cost accuracy. None of them makes the weights smaller, and with
-# the pieces comes a sum of gradients.
+# **What to keep.** Pieces first: they cost no MACs and no accuracy (on a large processor, some time), and divide the
+# activations by the size of the batch. Then recomputation: the gradient stays the same to the last bit, the price here
+# is less than one more forward pass, the floor is the largest unit. Greedy layers save about as much here, and cost
+# accuracy. None of them makes the weights smaller, and with the pieces comes a sum of gradients.
 #
 # ## Questions
 #
