@@ -107,7 +107,7 @@ def book_gradient(gradient, index, k):
         points=2,
         cases=remember_cases,
         judge=remember_judge,
-        hints=("`count` has already gone up: it is $n$. The step goes into the mean by one part in $n$.",
+        hints=("`count` has already gone up: it is the n of the formula. The mean takes one n-th of the step.",
                "`mean = mean + step / count`, then `spread + step * (x - mean)` with the *new* mean."),
         solution='''\
 def remember(count, mean, spread, x):
