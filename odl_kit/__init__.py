@@ -5,6 +5,7 @@ data         datasets, partition, text                 labs load data and hand i
 models       nets, flat, layers                        a model is one vector w (P,)
 learners     plan, train, memory, cohort               how one device, or many at once, learn
 federation   local, rounds, aggregators, ...           how many devices make one model
+defenses     validation, quarantine, updates, ...      what a device lets in: data, and new models
 viz, lab                                               what a notebook shows a student
 grading      build                                     one source -> student notebook, key, grading reference
 teaching     guide, site, slides, progress             what a teacher hands out and looks at

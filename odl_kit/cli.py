@@ -99,6 +99,12 @@ def grade(args, extra):
     return grade.main(extra)
 
 
+def update(args, extra):
+    """Sign model packages; verify and apply them on a device that refuses what is altered, old or not for it."""
+    from odl_kit.defenses import console
+    return console.main(extra)
+
+
 def browser(args, extra):
     """Open every lab in a real JupyterLab and Chromium, light and dark, wide and narrow; leaves screenshots."""
     return python("tests/browser/walk.py", *extra)
@@ -176,8 +182,8 @@ def ledger(args, extra):
 
 COMMANDS = {"lab": lab, "test": test, "check": check, "labs": build, "build": build, "browser": browser, "bench": bench, "size": size,
             "doctor": doctor, "federate": federate, "ledger": ledger, "progress": progress, "new-lab": new_lab, "site": site,
-            "slides": slides, "release": release, "grade": grade}
-OWN_HELP = (build, browser, progress, new_lab, site, slides, release, grade)    # these hand all that follows, --help too, to what they call
+            "slides": slides, "release": release, "grade": grade, "update": update}
+OWN_HELP = (build, browser, progress, new_lab, site, slides, release, grade, update)    # these hand all that follows on, --help too
 PASS_ON = (*OWN_HELP, lab, test, check, bench)                                  # these what they do not know
 
 
