@@ -80,7 +80,7 @@ def identity(folder):
         trusted, counter = keys.read_trusted(folder / keys.TRUSTED), (folder / COUNTER).read_text(encoding="ascii")
     except (OSError, ValueError, KeyError) as error:
         raise Refused(f"{folder} is no whole device: {error}; odl update provision makes one") from error
-    if not (counter.isdecimal() and counter.isascii()) or int(counter) > updates.LARGEST_VERSION:
+    if not counter.isdecimal() or int(counter) > updates.LARGEST_VERSION:
         raise Refused(f"the counter of {folder} reads {counter[:20]!r}: it must be a whole number up to {updates.LARGEST_VERSION}")
     newest = int(counter)
     if (folder / MODEL).exists() and (folder / KEY).exists():

@@ -23,8 +23,8 @@ def dct_hash(images):
         raise ValueError("images have nan or infinite pixels: hold them against their contract first")
     x = images.double()
     low = (_cosines(x.shape[1]) @ x @ _cosines(x.shape[2]).T).flatten(1)
-    # the median of 64 values lies halfway between the two in the middle
-    return low > low.sort(1).values[:, 31:33].mean(1, keepdim=True)
+    # torch's median is the lower of the two values in the middle; above it lie the same 32 as above their mean
+    return low > low.median(1, keepdim=True).values
 
 
 def hamming(a, b):

@@ -77,6 +77,13 @@ def test_a_file_of_torch_save_is_not_opened_and_the_way_out_is_said(ready, tmp_p
     assert status == 1 and "is a pickle" in err and "save_file" in err and not (tmp_path / "p").exists()
 
 
+def test_erase_leaves_alone_what_is_no_device(odl, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "device.key").write_bytes(b"something else")
+    assert odl("erase", "mine")[0] == 1
+    assert (tmp_path / "mine" / "device.key").read_bytes() == b"something else"
+
+
 def test_nothing_is_written_over(ready, tmp_path):
     sign(ready, "p", 1)
     before = (tmp_path / "p").read_bytes()
