@@ -67,8 +67,8 @@ class Report:
 def _table(lines):
     marks, left = {OK: "✓", OPTIONAL: "○", PROBLEM: "✗"}, ' style="text-align: left; white-space: '
     rows = "".join(f'<tr><td{left}nowrap">{marks[line.state]} {line.state}</td><td{left}nowrap">{html.escape(line.name)}</td>'
-                   f'<td{left}normal; overflow-wrap: anywhere">{html.escape(line.found)}' + (f"<br>→ {html.escape(line.do)}" if line.do else "") + "</td></tr>"
-                   for line in lines)
+                   f'<td{left}normal; overflow-wrap: anywhere">{html.escape(line.found)}'
+                   + (f"<br>→ {html.escape(line.do)}" if line.do else "") + "</td></tr>" for line in lines)
     heads = "".join(f'<th{left}nowrap">{head}</th>' for head in ("State", "What", "Found"))
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
 
