@@ -29,7 +29,7 @@ class History:
         return [metric[name] for metric in self.metrics]
 
 
-def fit(net, x, y, *, epochs, batch_size, lr, momentum=0.0, plan=None, rng, progress=True, evaluate=None, optimizer=None):
+def fit(net, x, y, *, epochs, batch_size, lr, momentum=0.0, plan=None, rng, progress=True, evaluate=None, optimizer=None, penalty=None):
     """Train `net` in place by SGD, or by `optimizer`; returns a History.
 
     x: (N, ...) float32 or int64 tokens. y: (N,) int64 classes -> cross-entropy, or float (N, ...) -> mean squared error.
@@ -38,6 +38,7 @@ def fit(net, x, y, *, epochs, batch_size, lr, momentum=0.0, plan=None, rng, prog
     A QuantNet (models.quantize) trains in integer units; qas.optimizer scales its steps and keeps it integer.
     plan: UpdatePlan; weights outside it do not change by a bit, and BatchNorm keeps its stored statistics (see `planned`).
     rng: torch.Generator, draws the order of the examples (and the channels of an order="random" plan).
+    penalty: function of net -> scalar, added to the loss of every step, as transfer.l2_sp makes one; the losses of History are without it.
     evaluate: called with net after each epoch -> dict[str, float]. progress: a bar, in a notebook or a terminal.
     Raises ValueError for no examples, x and y of unequal length, epochs or batch_size below 1, a plan that learns nothing, and momentum
     beside an optimizer.
@@ -58,7 +59,8 @@ def fit(net, x, y, *, epochs, batch_size, lr, momentum=0.0, plan=None, rng, prog
         with _mode(net, training=True):
             for batch in torch.randperm(len(x), generator=rng).split(batch_size or len(x)):
                 loss = loss_of(forward(x[batch]), y[batch])
-                gradients = torch.autograd.grad(loss, learning, materialize_grads=True)
+                aim = loss + penalty(net) if penalty else loss
+                gradients = torch.autograd.grad(aim, learning, materialize_grads=True)
                 rate = lr(done / steps) if callable(lr) else lr
                 with torch.no_grad():
                     states = [step(p, g, state, rate) for p, g, state in zip(learning, gradients, states, strict=True)]

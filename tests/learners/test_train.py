@@ -209,6 +209,27 @@ def test_fit_learns_the_digits_and_evaluate_agrees_with_a_plain_count():
     assert history.metrics[-1]["loss"] == pytest.approx(F.cross_entropy(out, y[1437:]).item(), rel=1e-5)
 
 
+@pytest.mark.parametrize("wish", [None, plan.head_only], ids=["everything", "head only"])
+def test_a_penalty_of_squares_is_weight_decay_and_what_is_frozen_stays(wish):
+    x, y = torch.rand(40, 6, generator=seed(0)), torch.arange(40) % 3
+    net, other = nets.mlp(6, 8, 3, rng=seed(1)), nets.mlp(6, 8, 3, rng=seed(1))
+    before = flat.ravel(net)
+    history = train.fit(net, x, y, epochs=3, batch_size=None, lr=0.5, rng=seed(2), progress=False, plan=wish and wish(net),
+                        penalty=lambda net: 0.05 * sum(p.square().sum() for p in net.parameters()))
+    optimizer = torch.optim.SGD(other.head.parameters() if wish else other.parameters(), lr=0.5, weight_decay=0.1)
+    losses = []
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(other(x), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert torch.allclose(flat.ravel(net), flat.ravel(other), atol=1e-6)
+    assert history.losses == pytest.approx(losses, abs=1e-5)         # the penalty is not in them
+    frozen = slice(0, 56) if wish else slice(0, 0)
+    assert torch.equal(flat.ravel(net)[frozen], before[frozen])
+
+
 def test_fit_is_the_same_from_the_same_seed_and_leaves_the_global_state_alone():
     (x, y), state, after = example((1, 8, 8), 20), torch.get_rng_state(), []
     for s in (1, 1, 2):
