@@ -5,4 +5,6 @@ layerwise (one block at a time), small_steps (a batch in pieces);
 sparse (what each part gives if it learns) with cohort_plans (its runs), search (the plan for a budget), kept (results on file);
 sample_complexity (how many examples it takes);
 distil (a small net learns from a large one);
+transfer (a new head, features, L2-SP), stages (select, fine-tune, validate, deploy), instances (density ratio, TrAdaBoost),
+subspace (PCA, alignment, CCA), similarity (MMD, A-distance, CKA);
 episodes (few-shot tasks, prototypes), tinytl (biases and branches), tinytrain (the task chooses), cost (bytes and MACs of a plan)."""

@@ -54,8 +54,9 @@ def test_a_distance_is_zero_for_one_distribution_and_two_for_sets_far_apart():
 def test_a_distance_of_two_gaussians_is_that_of_the_best_classifier():
     """Means d apart, unit variance: nobody errs less than in the share Phi(-d / 2)."""
     for d, (n, m) in ((1.0, (2000, 2000)), (2.0, (4000, 1000))):
-        found = [similarity.a_distance(torch.randn(n, 2, generator=seed(s)), torch.randn(m, 2, generator=seed(s + 50)) + torch.tensor([d, 0]),
-                                       rng=seed(s)) for s in range(10)]
+        apart = torch.tensor([d, 0])
+        found = [similarity.a_distance(torch.randn(n, 2, generator=seed(s)), torch.randn(m, 2, generator=seed(s + 50)) + apart, rng=seed(s))
+                 for s in range(10)]
         error = 0.5 * math.erfc(d / 2 / math.sqrt(2))
         assert sum(found) / 10 == pytest.approx(2 * (1 - 2 * error), abs=0.06)
 
