@@ -1,0 +1,6 @@
+"""What goes wrong when somebody wants it to: attacks on learning, each as a plain function.
+
+poisoning        wrong labels: flipped, random, by a feature     inserted     examples that do not belong: noise, blur, back doors
+model_poisoning  updates: turned, boosted, a little off, claims  provenance   where an example came from, and what an attacker can buy
+online           a bot that learns from whoever talks most
+"""
