@@ -1,0 +1,116 @@
+"""Pass 6, pack: when does each tensor live, and where does it lie? One arena for all that passes.
+
+At op i of a step a tensor lives if something has written it and something will still read it. Two that live at the same op must not
+overlap; the fewest bytes are no fewer than the most that live at once (`bound`). Views lie where their base lies.
+"""
+import random
+from dataclasses import replace
+
+from odl_kit.engine.workspace import workspace_bytes
+
+ALIGN = 4
+TRIES = 200     # of the hill climb
+
+
+def lifetimes(graph):
+    """{arena tensor, no view: (first op, last op)}, both inclusive. What the host writes (input, labels) lives from op 0 on, what it reads
+    at the end (graph.kept) to the last op. A tensor that no op touches is not there."""
+    found = {graph.root(graph.input): (0, 0)} | ({graph.labels: (0, 0)} if any(op.kind == "LOSS" for op in graph.ops) else {})
+    for i, op in enumerate(graph.ops):
+        for n in map(graph.root, (*op.reads(), *op.writes())):
+            if graph.tensors[n].place == "arena":
+                found[n] = (found.get(n, (i, i))[0], i)
+    last = len(graph.ops) - 1
+    return {n: (first, last if n in graph.kept else end) for n, (first, end) in found.items()}
+
+
+def alive(graph):
+    """[bytes that live at op i], each tensor rounded up to 4 bytes."""
+    spans = lifetimes(graph)
+    return [sum(room(graph.tensors[n]) for n, (first, last) in spans.items() if first <= i <= last) for i in range(len(graph.ops))]
+
+
+def bound(graph):
+    """The most bytes that live at once: no arena can be smaller."""
+    return max(alive(graph))
+
+
+def room(tensor):
+    """Bytes of a tensor in the arena, rounded up so that the next one is aligned."""
+    return -(-tensor.nbytes // ALIGN) * ALIGN
+
+
+def first_fit(sizes, spans, order):
+    """({tensor: offset}, bytes of the arena): each tensor in turn goes to the lowest gap among those that live while it lives."""
+    at = {}
+    for n in order:
+        offset = 0
+        for low, high in sorted((at[m], at[m] + sizes[m]) for m in at if spans[m][0] <= spans[n][1] and spans[n][0] <= spans[m][1]):
+            if low - offset >= sizes[n]:
+                break
+            offset = max(offset, high)
+        at[n] = offset
+    return at, max((at[n] + sizes[n] for n in at), default=0)
+
+
+def by_birth(graph):
+    """First-fit in the order in which the tensors come to life, as a simple allocator at run time would: ({tensor: offset}, bytes)."""
+    spans = lifetimes(graph)
+    return first_fit({n: room(graph.tensors[n]) for n in spans}, spans, sorted(spans, key=lambda n: spans[n]))
+
+
+def pack(graph, *, seed=0):
+    """The best of several orders, and of a hill climb from there: ({tensor: offset}, bytes). It stops as soon as the bound is reached.
+
+    The climb moves one tensor to another place in the order and keeps what is not worse, TRIES times, drawn from `seed`.
+    """
+    spans = lifetimes(graph)
+    sizes, least = {n: room(graph.tensors[n]) for n in spans}, bound(graph)
+    keys = (lambda n: spans[n], lambda n: -sizes[n], lambda n: spans[n][0] - spans[n][1],
+            lambda n: -sizes[n] * (1 + spans[n][1] - spans[n][0]))
+    tried = [(first_fit(sizes, spans, order), order) for order in (sorted(spans, key=key) for key in keys)]
+    (best, order), draw = min(tried, key=lambda found: found[0][1]), random.Random(seed)
+    for _ in range(TRIES):
+        if best[1] == least:
+            break
+        moved = order.copy()
+        moved.insert(draw.randrange(len(moved)), moved.pop(draw.randrange(len(moved))))
+        new = first_fit(sizes, spans, moved)
+        if new[1] <= best[1]:
+            best, order = new, moved
+    return best
+
+
+def placed(graph, offsets):
+    """The tensors with their offsets: arena tensors as `offsets` says, views as their base, const and state one behind the other."""
+    behind, made = {"const": 0, "state": 0}, []
+    for n, t in enumerate(graph.tensors):
+        if t.place == "arena":
+            made.append(replace(t, offset=offsets.get(graph.root(n), 0)))
+        else:
+            made.append(replace(t, offset=behind[t.place]))
+            behind[t.place] += room(t)
+    return made
+
+
+def with_scratch(graph):
+    """The graph with a tensor for the scratch of each op that needs some: it lives for this op only."""
+    g = graph.copy()
+    for i, op in enumerate(graph.ops):
+        if need := workspace_bytes(op, g.tensors):
+            g.ops[i] = op.but(ws=g.tensor(f"scratch of {op.kind}", "f32", (1, 1, 1, -(-need // ALIGN))))
+    return g
+
+
+def compact(graph):
+    """(the graph without the tensors that no op names, {old number: new}); what is left keeps its order."""
+    g, used = graph.copy(), {graph.input, graph.labels, graph.logits, graph.loss}
+    used |= {n for op in graph.ops for n in op.t if n is not None}
+    used |= {graph.root(n) for n in used}
+    used |= {t.base for n, t in enumerate(graph.tensors) if n in used and t.base is not None}
+    new = {old: i for i, old in enumerate(sorted(used))}
+    g.tensors = [replace(graph.tensors[old], base=new.get(graph.tensors[old].base)) for old in new]
+    g.ops = [replace(op, t=tuple(new.get(n) for n in op.t)) for op in graph.ops]
+    g.input, g.labels, g.logits, g.loss = (new[n] for n in (g.input, g.labels, g.logits, g.loss))
+    g.kept = tuple(new[n] for n in g.kept if n in new)
+    return g, new
