@@ -39,10 +39,11 @@ def tiny_cnn(channels, classes, *, width=8, rng):
     return _build(layers, rng)
 
 
-def ds_cnn(channels, classes, *, width=16, blocks=2, norm="group", rng):
+def ds_cnn(channels, classes, *, width=16, blocks=2, stem=(3, 3), norm="group", rng):
     """Depthwise-separable net: x (N, channels, H, W) float32 of any H and W -> logits (N, classes).
 
-    A 3x3 convolution with stride 2, then `blocks` of a 3x3 depthwise and a 1x1 pointwise convolution, then the mean over all places.
+    A convolution with stride 2, then `blocks` of a 3x3 depthwise and a 1x1 pointwise convolution, then the mean over all places.
+    stem: kernel (height, width) of the first convolution, padded by half of it; the paper takes (10, 4) for 49 frames of 10 bands.
     norm: "group" (GroupNorm, 4 groups where width allows), "batch" (BatchNorm right behind each convolution, so that it can be folded into
     it) or None; with a norm the convolutions have no bias, since the norm has one. Raises ValueError for another norm.
     Source: Zhang et al. 2017, "Hello Edge" (DS-CNN).
@@ -59,7 +60,7 @@ def ds_cnn(channels, classes, *, width=16, blocks=2, norm="group", rng):
 
     def layers():
         bias = norm is None
-        yield from step("stem", nn.Conv2d(channels, width, 3, stride=2, padding=1, bias=bias))
+        yield from step("stem", nn.Conv2d(channels, width, stem, stride=2, padding=(stem[0] // 2, stem[1] // 2), bias=bias))
         for i in range(1, blocks + 1):
             yield from step(f"depthwise{i}", nn.Conv2d(width, width, 3, padding=1, groups=width, bias=bias))
             yield from step(f"pointwise{i}", nn.Conv2d(width, width, 1, bias=bias))

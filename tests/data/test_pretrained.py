@@ -40,6 +40,16 @@ def test_a_kept_glyph_net_tells_characters_apart_that_it_never_saw(seed):
     assert sum(right) / 10 > 0.75      # guessing: 0.1
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_kept_keyword_net_knows_unseen_ordinary_speakers_and_few_words_of_outliers(seed):
+    data = datasets.load("keywords")
+    net = nets.ds_cnn(1, 12, width=48, blocks=3, stem=(10, 4), norm=None, rng=torch.Generator().manual_seed(0))
+    flat.assign(net, pretrained.load("keywords", seed=seed))
+    unseen, outlier = (data.group(name) for name in ("unseen", "outlier"))
+    assert train.evaluate(net, unseen.x, unseen.y)["accuracy"] > 0.93
+    assert train.evaluate(net, outlier.x, outlier.y)["accuracy"] < 0.75
+
+
 def test_the_nets_differ_by_seed_and_the_file_is_small():
     assert not torch.equal(pretrained.load("sensor_shift", seed=0), pretrained.load("sensor_shift", seed=1))
     for path in (home() / "datasets").glob("*/pretrained.npz"):

@@ -66,6 +66,12 @@ def test_a_depthwise_separable_block_has_the_weights_of_the_paper():
     assert block == 3 * 3 * 16 + 16 * 16        # k k c + c c, instead of k k c c (Howard et al. 2017, sec. 3.1)
 
 
+def test_the_net_of_the_keywords_has_the_stem_and_the_weights_of_hello_edge():
+    net = nets.ds_cnn(1, 12, width=48, blocks=3, stem=(10, 4), norm="batch", rng=seed(0)).eval()
+    assert sum(p.numel() for p in net.parameters()) == 40 * 48 + 3 * (9 * 48 + 48 ** 2) + 7 * 2 * 48 + 48 * 12 + 12 == 11_388
+    assert net.stem(torch.rand(1, 1, 49, 10)).shape == (1, 48, 25, 6)      # half of 49 and 10, and one column for the even kernel
+
+
 def test_every_batch_norm_can_be_folded_into_the_convolution_before_it():
     net = nets.ds_cnn(1, 10, norm="batch", rng=seed(0))
     x = torch.rand(16, 1, 8, 8, generator=seed(1))
