@@ -8,4 +8,6 @@ keys          make, keep and read the keys               console       `odl upda
 detection     whose updates are unlike the others'        watch         a stage that sets them aside, and its audit log
 cusum         small steps in one direction ring          two_sample    new data against a clean reference: KS, PSI
 provenance    a cap on each source; hashes of what was listed
+hardening     adversarial training, distillation, answers that say less
+unpairing     a published copy that is a poor map of the big model
 """
