@@ -1,13 +1,14 @@
 """Pass 2, autodiff: the whole backward graph, derived before anything runs. One rule a kind of op, walked from the loss to the input.
 
 As a framework does at run time: the gradient of every weight is computed and kept, and all updates stand at the end.
-Source: Lin et al. 2022 (MCUNetV3), sec. 3.3; the rules are those of models.quant (straight through every rounding, masked where a clamp cut).
+The rules are those of models.quant: straight through every rounding, nothing where a clamp cut.
+Source: Lin et al. 2022 (MCUNetV3), sec. 3.3.
 """
 from dataclasses import replace
 
 import numpy as np
 
-from odl_kit.engine.graph import INF, weight_index
+from odl_kit.engine.graph import INF, gradient_dims
 
 
 def autodiff(graph, weighed, learns, *, momentum=0.0):
@@ -154,7 +155,7 @@ def _update(g, back, number, weighed, learns, momentum):
         r = g.const(f"{old.name}.qas", "f32", 1.0 / s**2)
     if number == own.w and channels is not None:
         named = g.const(f"{old.name}.channels", "u16", channels)
-        dims = weight_index(old.dims, groups, channels).shape
+        dims = gradient_dims(old.dims, groups, len(channels))
     velocity = None
     if momentum:
         velocity = g.tensor(f"{old.name}.velocity", "f32", dims, place="state", data=np.zeros(dims, np.float32))

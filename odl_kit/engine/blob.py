@@ -78,7 +78,7 @@ def pack_tensor(tensor, values):
 
 def unpack_tensor(tensor, data):
     """The array, of the tensor's dims, that pack_tensor stored."""
-    flat = np.frombuffer(data, np.dtype(DTYPES[tensor.dtype]).newbyteorder("<"), count=tensor.nbytes // np.dtype(DTYPES[tensor.dtype]).itemsize)
+    flat = np.frombuffer(data, np.dtype(DTYPES[tensor.dtype]).newbyteorder("<"))
     if tensor.pairs:
         flat = flat.reshape(tensor.dims[0] // 2, -1, 2, 4).transpose(0, 2, 1, 3)
     values = np.array(flat, DTYPES[tensor.dtype]).reshape(tensor.dims if tensor.dtype != "bits" else -1)
@@ -107,7 +107,7 @@ def _op(op):
 def _read_tensor(data, n, row, at):
     dtype, place, flags, zero, *dims, offset, nbytes, scale = row
     if dtype >= len(DTYPES) or place >= len(PLACES) or flags > 1 or 0 in dims:
-        raise ValueError(f"tensor {n} has dtype {dtype}, place {place}, flags {flags}, dims {dims}: at most {len(DTYPES) - 1}, 2, 1; no dim 0")
+        raise ValueError(f"tensor {n} has dtype {dtype}, place {place}, flags {flags}, dims {dims}: at most 5, 2, 1; no dim is 0")
     t = Tensor(f"t{n}", list(DTYPES)[dtype], tuple(dims), PLACES[place], zero, scale, bool(flags), offset)
     start, end = at[t.place]
     if nbytes != t.nbytes or offset % 4 or offset + nbytes > end - start:

@@ -1,4 +1,4 @@
-"""Run a Program in NumPy, op by op, inside an arena of the predicted size: the reference that every other executor must equal bit for bit."""
+"""Run a Program in NumPy, op by op, inside an arena of the predicted size: the reference, which other executors equal bit for bit."""
 from dataclasses import dataclass, field
 
 import numpy as np

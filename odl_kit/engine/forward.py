@@ -1,9 +1,7 @@
 """Pass 1, forward: the layers that layers.trace found become ops. A ReLU goes into the layer before it, flatten becomes a view."""
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import numpy as np
-import torch
-
+from odl_kit.engine import parameters
 from odl_kit.engine.graph import INF, Graph
 from odl_kit.models import layers, quant
 from odl_kit.models.quantnet import QuantNet
@@ -14,19 +12,6 @@ ADVICE = {"batch_norm": "fold it into the convolution before it (models.fold.fol
           "softmax": "leave it out, the loss has its own", "log_softmax": "leave it out, the loss has its own",
           "sigmoid": "use ReLU or ReLU6", "tanh": "use ReLU or ReLU6", "embedding": "the engine takes numbers, not tokens",
           "upsample": "use a convolution with a stride instead of a map that grows again"}
-MOST = 2**31        # an int32 sum stays below
-
-
-@dataclass(frozen=True)
-class Weighed:
-    """What the engine knows of one layer with weights. w, b: tensor numbers (b may be None). chw: (C, H, W) of the map that a linear
-    layer reads flattened, else None. s_w (O,) float32, s_x: the scales of an integer layer, else None."""
-    name: str
-    w: int
-    b: int | None
-    chw: tuple | None
-    s_w: np.ndarray | None = None
-    s_x: float | None = None
 
 
 def build(net, example, *, batch):
@@ -40,9 +25,13 @@ def build(net, example, *, batch):
     steps = _without_identity(layers.trace(net, example[:1]))
     for step in steps:
         if step.kind not in RULES:
-            raise ValueError(f"layer {step.name!r} is a {step.kind}, for which the engine has no op: {ADVICE.get(step.kind, 'leave it out')}")
+            advice = ADVICE.get(step.kind, "leave it out")
+            raise ValueError(f"layer {step.name!r} is a {step.kind}, for which the engine has no op: {advice}")
+    for i, step in enumerate(steps[:-1]):
+        if not any(i in other.inputs for other in steps):
+            raise ValueError(f"layer {step.name!r} makes something that nobody reads: a net has one output here, that of its last layer")
     g = Graph()
-    weighed = {step.name: _weights(g, net.get_submodule(step.name), step, steps) for step in _owners(steps)}
+    weighed = {step.name: parameters.of_layer(g, net.get_submodule(step.name), step, steps) for step in _owners(steps)}
     work = _Work(g, net, steps, weighed, batch)
     g.labels = g.tensor("labels", "s32", (batch, 1, 1, 1))
     if not isinstance(net, QuantNet):
@@ -122,7 +111,7 @@ def _pool(work, i, step):
     window = {"kernel": (step.h_in, step.w_in)} if step.kind == "global_pool" else \
              {"kernel": step.kernel, "stride": step.stride, "padding": step.padding}
     if step.kind == "max_pool" and window["kernel"][0] * window["kernel"][1] > 256:
-        raise ValueError(f"layer {step.name!r} pools windows of {step.kernel}, over the 256 places that one byte can name: use a smaller one")
+        raise ValueError(f"layer {step.name!r} pools windows of {step.kernel}, over the 256 places that a byte can name: use a smaller one")
     y = work.out(step, like=x)
     work.g.op("MAX_POOL" if step.kind == "max_pool" else "AVG_POOL", x=x, y=y, **window)
     return y
@@ -152,58 +141,6 @@ RULES = {"conv": _conv, "linear": _conv, "add": _add, "relu": _relu, "relu6": _r
          "global_pool": _pool, "flatten": _flatten, "quantize": _quantize, "dequantize": _dequantize}
 
 
-def _weights(g, module, step, steps):
-    """The const tensors of one layer, in the engine's order."""
-    source = steps[step.inputs[0]] if step.inputs[0] >= 0 else None
-    chw = (source.c_in, source.h_in, source.w_in) if step.kind == "linear" and source and source.kind == "flatten" else None
-    if step.kind == "linear" and step.h_in > 1:
-        raise ValueError(f"layer {step.name!r} is linear on {step.h_in} rows an example: flatten them first")
-    w, b = module.weight.detach(), module.bias
-    b = None if b is None else b.detach()
-    if not all(v.isfinite().all() for v in (w, b) if v is not None):
-        raise ValueError(f"layer {step.name!r} holds weights that are not finite numbers: train it again with a smaller lr")
-    scales = {}
-    if step.int8:
-        if (module.bits, module.weight_bits) != (8, 8):
-            raise ValueError(f"layer {step.name!r} has {module.weight_bits} bit weights, {module.bits} bit outputs: the engine stores 8 and 8")
-        quant.check_sums(step.name, w, b, module.z_x)
-        if 255 * 127 * w[0].numel() + 2**23 >= MOST:
-            raise ValueError(f"layer {step.name!r} sums {w[0].numel()} products an output, which an int32 may not hold: use fewer inputs")
-        w, b, scales = w.round(), None if b is None else b.round(), {"s_w": module.s_w.numpy().copy(), "s_x": module.s_x}
-    w = to_engine(w.numpy(), chw)
-    number = g.const(f"{step.name}.weight", "s8" if step.int8 else "f32", w, pairs=step.int8 and step.groups == 1 and paired(w.shape))
-    bias = None if b is None else g.const(f"{step.name}.bias", "s32" if step.int8 else "f32", b.numpy())
-    return Weighed(step.name, number, bias, chw, **scales)
-
-
-def paired(dims):
-    """A weight (O, kh, kw, I) that a device can store in pairs of rows: O even, a row a multiple of 8."""
-    return dims[0] % 2 == 0 and dims[1] * dims[2] * dims[3] % 8 == 0
-
-
-def to_engine(w, chw=None):
-    """torch's weight (O, I, kh, kw), or (O, F) with the columns in the order of chw, as (O, kh, kw, I): a NumPy array."""
-    if w.ndim == 4:
-        return w.transpose(0, 2, 3, 1)
-    return w.reshape(len(w), *(chw or (w.shape[1], 1, 1))).transpose(0, 2, 3, 1).reshape(len(w), 1, 1, -1)
-
-
-def to_torch(w, shape, chw=None):
-    """Back from to_engine: w (O, kh, kw, I) in torch's `shape`."""
-    if len(shape) == 2 and chw:
-        w = w.reshape(len(w), chw[1], chw[2], chw[0])
-    return w.transpose(0, 3, 1, 2).reshape(shape)
-
-
-def columns(channels, chw=None):
-    """The plan's input channels, in torch's order, as ascending columns of to_engine's weight: (n,) int64."""
-    channels = np.asarray(channels, dtype=np.int64)
-    if chw is None:
-        return channels
-    c, place = np.divmod(channels, chw[1] * chw[2])
-    return np.sort(place * chw[0] + c)
-
-
 def _owners(steps):
     """The layers with weights. Raises ValueError for one that runs twice."""
     own = [step for step in steps if step.kind in ("conv", "linear")]
@@ -223,16 +160,3 @@ def _without_identity(steps):
             place[i] = len(kept)
             kept.append(replace(step, inputs=tuple(place[j] for j in step.inputs)))
     return kept
-
-
-def check_example(net, precision):
-    """Raises ValueError unless the net is of the kind that the precision asks for."""
-    if precision not in ("int8", "float32"):
-        raise ValueError(f'precision {precision!r} is unknown: use "int8" or "float32"')
-    if precision == "int8" and not isinstance(net, QuantNet):
-        raise ValueError(f'precision="int8" needs a QuantNet, this is a {type(net).__name__}: make one with quantize.quantize_model(net, '
-                         'calibration), where calibration are examples that show the ranges, or compile with precision="float32"')
-    if precision == "float32" and isinstance(net, QuantNet):
-        raise ValueError('precision="float32" with a QuantNet: compile it with precision="int8", or give the float net')
-    if any(p.dtype != torch.float32 for p in net.parameters()):
-        raise ValueError("the net holds weights that are not float32: call net.float() first")

@@ -43,7 +43,7 @@ def conv_dx(op, t, a):
 
 
 def conv_dw(op, t, a):
-    """dw[o, kh, kw, c] = sum over places of g[o] * x[c]. Of chosen channels only their columns (graph.weight_index); hi is C/groups then."""
+    """dw[o, kh, kw, c] = sum over places of g[o] * x[c]. Of chosen channels only their columns (weight_index); hi is C/groups then."""
     per = int(op.hi) if "channels" in a else t["x"].dims[3] // op.groups
     a["dw"][...] = _weight_gradient(op, t, a, per).reshape(a["dw"].shape)
 
@@ -114,7 +114,7 @@ UPDATES = {"UPDATE": update, "CONV_DW_UPDATE": conv_dw_update, "CONV_DB_UPDATE":
 def _step(op, tensor, number, w, gradient, a, rule):
     """Move the weights whose gradient this is. w: the array of the whole tensor, changed in place."""
     index = weight_index(tensor.dims, op.groups, a.get("channels"))
-    gradient = gradient.reshape(index.shape) if gradient.size == index.size else gradient.reshape(-1)[index]     # whole, of which some learn
+    gradient = gradient.reshape(index.shape) if gradient.size == index.size else gradient.reshape(-1)[index]   # some of it learns
     if "r" in a:                                        # G / s^2 of its output channel
         gradient = gradient * a["r"].reshape(-1)[index // (tensor.size // tensor.dims[0])]
     if "velocity" in a:                                 # v = momentum * v + G

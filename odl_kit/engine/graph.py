@@ -23,7 +23,7 @@ INF = float("inf")
 
 @dataclass(frozen=True)
 class Tensor:
-    """One row of the table. place: "arena", "const" or "state". zero, scale: of int8 activations. offset: bytes, from where its place begins.
+    """One row of the table. place: "arena", "const" or "state". zero, scale: of int8 activations. offset: bytes from the start of its place
 
     data: the values of a const or state tensor at the start, a NumPy array of `dims`. base: number of the tensor that this one is a view
     of. pairs: stored in row pairs on a device (see `blob`); NumPy holds it plain.
@@ -133,18 +133,23 @@ def make_op(kind, *, kernel=(1, 1), stride=(1, 1), padding=(0, 0), groups=1, lo=
     return made
 
 
-def weight_index(dims, groups, channels=None):
-    """Flat places, in a weight tensor of these dims, of the weights that read `channels` (None: all), shaped like their gradient.
+def gradient_dims(dims, groups, count=None):
+    """Dims of the gradient of a weight of these dims, or of `count` chosen input channels of it.
 
-    (O, kh, kw, n) for n chosen channels; with groups, each channel is read by the O/groups rows of its group: (O/groups, kh, kw, n); of a
-    depthwise weight (groups == O, one channel a group) the n rows: (n, kh, kw, 1).
+    (O, kh, kw, n) for n channels; with groups, each channel is read by the O/groups rows of its group: (O/groups, kh, kw, n); of a
+    depthwise weight (one row and one channel a group) the n rows: (n, kh, kw, 1).
     """
+    if count is None:
+        return tuple(dims)
+    each = dims[0] // groups
+    return (count, *dims[1:3], 1) if groups > 1 and each == dims[3] == 1 else (each, *dims[1:3], count)
+
+
+def weight_index(dims, groups, channels=None):
+    """Flat places, in a weight of these dims, of the weights that read `channels` (None: all): int64 of gradient_dims."""
     places = np.arange(prod(dims)).reshape(dims)
     if channels is None:
         return places
-    each, per = dims[0] // groups, dims[3]
-    channels = np.asarray(channels, dtype=np.int64).reshape(-1)
-    if each == per == 1 and groups > 1:
-        return places[channels]
-    rows = (channels // per) * each + np.arange(each)[:, None]                 # (O/groups, n)
-    return places[rows, :, :, channels % per].transpose(0, 2, 3, 1)
+    each, per, channels = dims[0] // groups, dims[3], np.asarray(channels, dtype=np.int64).reshape(-1)
+    rows = (channels // per) * each + np.arange(each)[:, None]                              # (O/groups, n)
+    return places[rows, :, :, channels % per].transpose(0, 2, 3, 1).reshape(gradient_dims(dims, groups, len(channels)))

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from odl_kit.engine import blob
-from odl_kit.engine.forward import to_engine, to_torch
+from odl_kit.engine.parameters import to_engine, to_torch
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def weights(program, values=None):
 
 
 def state_of(program, w, values=None):
-    """{number of a state tensor: array}: the weights w (P,) as the Program stores them: rounded to nearest even, saturated at +-127, +-2^23.
+    """{number of a state tensor: array}: the weights w (P,) as the Program stores them: nearest, half to even, within +-127, +-2^23.
 
     Only what learns may differ from `values` (as for `weights`). Raises ValueError for w of another length or with numbers that are not
     finite, and, naming the layer, for a frozen weight that differs.

@@ -3,11 +3,10 @@ import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import numpy as np
 import torch
 
 from odl_kit.budget import in_kib
-from odl_kit.engine import blob, forward, layout, pack, report, schedule, verify
+from odl_kit.engine import blob, forward, layout, pack, parameters, report, schedule, verify
 from odl_kit.engine.autodiff import autodiff
 from odl_kit.engine.graph import Graph
 from odl_kit.learners import plan as plans
@@ -91,7 +90,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Stage:
-    """What one pass made: its name, and the graph after it as a Program that can be run, packed as simply as an allocator at run time would."""
+    """The graph after one pass, as a Program that can be run, packed as an allocator at run time would. bound: no arena can be smaller."""
     name: str
     program: Program = field(repr=False)
     bound: int = 0
@@ -120,7 +119,7 @@ def compile(net, example, plan, *, precision="int8", batch=1, budget=None, round
     Source: Lin et al. 2022 (MCUNetV3), sec. 3.
     """
     _options(batch, rounding, momentum, seed)
-    forward.check_example(net, precision)
+    parameters.check(net, precision)
     options = {"precision": precision, "batch": batch, "rounding": rounding, "seed": seed}
     graph, weighed = forward.build(net, example, batch=batch)
     options["layout"] = layout.parts(net, weighed)
@@ -175,7 +174,7 @@ def _learns(net, plan, weighed, seed):
     for name, own in weighed.items():
         channels = chosen.get(name, ())
         whole = len(channels) == plans.num_channels(modules[name])
-        found[name] = (None if whole else forward.columns(channels, own.chw), name in plan.biases)
+        found[name] = (None if whole else parameters.columns(channels, own.chw), name in plan.biases)
     return found
 
 
@@ -198,10 +197,9 @@ def _renumbered(graph, parts):
 
 
 def _table(program):
-    where = {n: t for n, t in enumerate(program.tensors)}
     lines = [f"Program {program.precision}, batch {program.batch}: {len(program.ops)} ops, {program.num_forward} of them forward; "
              f"{in_kib(program.nbytes)} of bytes ({in_kib(program.state_bytes)} learn), arena {in_kib(program.arena_bytes)}"]
     for i, op in enumerate(program.ops):
-        named = ", ".join(f"{role}={where[n].name}" for role, n in op.operands().items() if role != "ws")
+        named = ", ".join(f"{role}={program.tensors[n].name}" for role, n in op.operands().items() if role != "ws")
         lines.append(f"{i:>4} {op.kind:<15}{named}")
     return "\n".join(lines)

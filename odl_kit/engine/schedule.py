@@ -5,7 +5,7 @@ Source: Lin et al. 2022 (MCUNetV3), sec. 3.3 (graph pruning, operator reordering
 """
 from dataclasses import replace
 
-from odl_kit.engine.graph import make_op, weight_index
+from odl_kit.engine.graph import gradient_dims, make_op
 
 
 def prune(graph):
@@ -35,7 +35,7 @@ def _gather(g, update):
     x, w, dw = g.tensors[op["x"]], g.tensors[update["w"]], g.tensors[update["grad"]]
     some = g.tensor(f"{x.name}, {g.tensors[named].size} of {x.dims[3]}", x.dtype, (*x.dims[:3], g.tensors[named].size),
                     zero=x.zero, scale=x.scale)
-    gradient = g.tensor(dw.name, "f32", weight_index(w.dims, update.groups, g.tensors[named].data).shape)
+    gradient = g.tensor(dw.name, "f32", gradient_dims(w.dims, update.groups, g.tensors[named].size))
     g.ops[g.ops.index(update)] = update.but(grad=gradient)
     g.ops[source] = op.but(x=some, channels=named, dw=gradient, hi=float(w.dims[3]))
     g.op("GATHER", at=forward + 1, x=op["x"], channels=named, y=some)
@@ -43,7 +43,7 @@ def _gather(g, update):
 
 
 def reorder(graph):
-    """Each update right behind its gradient, which then is needed no longer. The input gradient, which needs the old weight, comes before."""
+    """Each update right behind its gradient, which is needed no longer then; the input gradient, of the old weight, comes before."""
     g = graph.copy()
     updates = {op["grad"]: op for op in g.ops if op.kind == "UPDATE"}
     g.ops = []
