@@ -1,0 +1,165 @@
+#include "odl_block.h"
+#include "odl_workspace.h"
+
+/* Convolutions, forward. x (n, h, w, c), y (n, ho, wo, o), w (o, kh, kw, c / groups).
+ *
+ * Both kinds bring the inputs of one output position, its window of K = kh kw c values, into one row and multiply it with rows of w. */
+
+/* The window of output position p as `bytes` a value, K values in the order of a row of w; outside the map, `outside` (one value). */
+static void window(const odl_shape_t *s, const uint8_t *x, uint32_t p, uint8_t bytes, const uint8_t *outside, uint8_t *to) {
+  uint32_t wo = p % s->wo, ho = p / s->wo % s->ho, n = p / s->wo / s->ho;
+  int32_t top = (int32_t)(ho * s->sh) - s->ph, left = (int32_t)(wo * s->sw) - s->pw;
+  uint32_t pixel = (uint32_t)s->c * bytes;
+  for (uint8_t ky = 0; ky < s->kh; ky++) {
+    int32_t row = top + ky;
+    for (uint8_t kx = 0; kx < s->kw; kx++) {
+      int32_t col = left + kx;
+      if (row >= 0 && row < s->h && col >= 0 && col < s->w) {
+        uint32_t run = 1;                                          /* pixels that lie side by side */
+        while (kx + run < s->kw && col + (int32_t)run < s->w) run++;
+        odl_copy(to, x + ((n * s->h + (uint32_t)row) * s->w + (uint32_t)col) * pixel, run * pixel);
+        to += run * pixel;
+        kx = (uint8_t)(kx + run - 1);
+      } else {
+        odl_fill(to, outside, bytes, s->c);
+        to += pixel;
+      }
+    }
+  }
+}
+
+/* Rows first .. first + rows - 1 of w (o, K), s8, as row pairs of Kp values, filled up with zeros. */
+static void pack_pairs(const int8_t *w, uint32_t o, uint32_t first, uint32_t rows, uint32_t k, uint32_t kp, int8_t *to) {
+  for (uint32_t r = first; r < first + rows; r += 2) {
+    const int8_t *a = w + r * k, *b = a + k;
+    int second = r + 1 < o;
+    for (uint32_t i = 0; i < kp; i += 4, to += 8)
+      for (uint32_t j = 0; j < 4; j++) {
+        to[j] = i + j < k ? a[i + j] : 0;
+        to[4 + j] = second && i + j < k ? b[i + j] : 0;
+      }
+  }
+}
+
+/* Two outputs of one position, or one where o is odd and this is the last. sums: before the bias. */
+static inline void store_pair(const int32_t *sums, const int32_t *b, const float *m, int8_t *y, uint8_t *mask, uint32_t i, int two,
+                              int32_t zy) {
+  odl_store_s8(y, mask, i, (float)odl_wrap(sums[0], b ? b[0] : 0) * m[0], zy);
+  if (two) odl_store_s8(y, mask, i + 1, (float)odl_wrap(sums[1], b ? b[1] : 0) * m[1], zy);
+}
+
+/* Outputs first .. last - 1 of all positions, from row pairs of w. Two positions at a time are widened once, for all outputs. */
+static void conv_pairs(const odl_shape_t *s, const int8_t *x, const int8_t *pairs, const int32_t *b, const float *m, int8_t *y,
+                       uint8_t *mask, odl_scratch_t ws, int8_t zx, int8_t zy, uint32_t first, uint32_t last) {
+  uint32_t positions = (uint32_t)s->n * s->ho * s->wo, k = (uint32_t)s->kh * s->kw * s->c, kp = odl_padded(k);
+  for (uint32_t p = 0; p < positions; p += 2) {
+    uint32_t count = odl_min(2, positions - p);
+    for (uint32_t i = 0; i < count; i++) {
+      const int8_t *row = x + (p + i) * k;
+      if (ws.window) {
+        window(s, (const uint8_t *)x, p + i, 1, (const uint8_t *)&zx, ws.window);
+        odl_fill(ws.window + k, (const uint8_t *)&zx, 1, kp - k);
+        row = (const int8_t *)ws.window;
+      }
+      odl_widen(ws.wide + 4 * i, 4 * count, row, kp, zx);
+    }
+    const int8_t *rows = pairs;
+    for (uint32_t o = first; o < last; o += 2, rows += 2 * kp) {
+      int32_t sums[4] = {0, 0, 0, 0};
+      int two = o + 1 < last;
+      if (count == 2) odl_dot_2x2(ws.wide, rows, kp, sums);
+      else odl_dot_1x2(ws.wide, rows, kp, sums);
+      for (uint32_t i = 0; i < count; i++)
+        store_pair(sums + 2 * i, b ? b + o : b, m + o, y, mask, (p + i) * s->o + o, two, zy);
+    }
+  }
+}
+
+/* Any groups, any shape: slow and plain. */
+static void conv_grouped_s8(const odl_shape_t *s, const int8_t *x, const int8_t *w, const int32_t *b, const float *m, int8_t *y,
+                            uint8_t *mask, int8_t zx, int8_t zy) {
+  uint32_t per = (uint32_t)s->c / s->groups, each = (uint32_t)s->o / s->groups, i = 0;
+  for (uint32_t n = 0; n < s->n; n++)
+    for (uint32_t ho = 0; ho < s->ho; ho++)
+      for (uint32_t wo = 0; wo < s->wo; wo++)
+        for (uint32_t o = 0; o < s->o; o++, i++) {
+          int32_t sum = 0;
+          const int8_t *row = w + o * s->kh * s->kw * per;
+          for (uint32_t ky = 0; ky < s->kh; ky++)
+            for (uint32_t kx = 0; kx < s->kw; kx++, row += per) {
+              const int8_t *pixel = x + odl_pixel(s, n, ho, wo, ky, kx) * s->c + o / each * per;
+              if (odl_outside(s, ho, wo, ky, kx)) continue;
+              for (uint32_t c = 0; c < per; c++) sum += (int32_t)(pixel[c] - zx) * row[c];
+            }
+          odl_store_s8(y, mask, i, (float)odl_wrap(sum, b ? b[o] : 0) * m[o], zy);
+        }
+}
+
+/* x, w, y s8; b s32 (o) or NULL; m f32 (o); mask bits or NULL: acc = sum (x - zx) w + b, y = clamp(rint(acc m) + zy). Padding is a real 0.
+ * w lies in row pairs (then o is even and K a multiple of 8), or is packed into them part by part here. */
+void odl_conv_s8(const odl_shape_t *s, const int8_t *x, const int8_t *w, const int32_t *b, const float *m, int8_t *y, uint8_t *mask,
+                 void *ws, int8_t zx, int8_t zy, uint8_t pairs) {
+  if (odl_is_depthwise(s)) {
+    odl_conv_depthwise_s8(s, x, w, b, m, y, mask, ws, zx, zy);
+  } else if (s->groups > 1) {
+    conv_grouped_s8(s, x, w, b, m, y, mask, zx, zy);
+  } else {
+    uint32_t k = (uint32_t)s->kh * s->kw * s->c, kp = odl_padded(k), rows = odl_packed_rows(s->o, kp);
+    odl_scratch_t scratch = odl_conv_scratch(s, ws);
+    if (pairs) {
+      conv_pairs(s, x, w, b, m, y, mask, scratch, zx, zy, 0, s->o);
+    } else {
+      for (uint32_t first = 0; first < s->o; first += rows) {
+        uint32_t last = odl_min(s->o, first + rows);
+        pack_pairs(w, s->o, first, last - first, k, kp, scratch.packed);
+        conv_pairs(s, x, scratch.packed, b, m, y, mask, scratch, zx, zy, first, last);
+      }
+    }
+  }
+}
+
+/* Any groups: acc starts as b, or +0; then ky, kx, c ascending, acc += x w, with x = +0 outside. */
+static void conv_grouped_f32(const odl_shape_t *s, const float *x, const float *w, const float *b, float *y, uint8_t *mask, float lo,
+                             float hi) {
+  uint32_t per = (uint32_t)s->c / s->groups, each = (uint32_t)s->o / s->groups, i = 0;
+  for (uint32_t n = 0; n < s->n; n++)
+    for (uint32_t ho = 0; ho < s->ho; ho++)
+      for (uint32_t wo = 0; wo < s->wo; wo++)
+        for (uint32_t o = 0; o < s->o; o++, i++) {
+          float sum = b ? b[o] : 0.0f;
+          const float *row = w + o * s->kh * s->kw * per;
+          for (uint32_t ky = 0; ky < s->kh; ky++)
+            for (uint32_t kx = 0; kx < s->kw; kx++, row += per) {
+              int outside = odl_outside(s, ho, wo, ky, kx);
+              uint32_t at = outside ? 0 : odl_pixel(s, n, ho, wo, ky, kx) * s->c + o / each * per;
+              for (uint32_t c = 0; c < per; c++) sum += (outside ? 0.0f : x[at + c]) * row[c];
+            }
+          odl_store_f32(y, mask, i, sum, lo, hi);
+        }
+}
+
+/* x, w, y f32; b f32 (o) or NULL; mask bits or NULL: acc = b, then ky, kx, c ascending acc += x w; y = min(max(acc, lo), hi). */
+void odl_conv_f32(const odl_shape_t *s, const float *x, const float *w, const float *b, float *y, uint8_t *mask, void *ws, float lo,
+                  float hi) {
+  if (s->groups > 1) {
+    conv_grouped_f32(s, x, w, b, y, mask, lo, hi);
+    return;
+  }
+  const float zero = 0.0f;
+  uint32_t positions = (uint32_t)s->n * s->ho * s->wo, k = (uint32_t)s->kh * s->kw * s->c, i = 0;
+  for (uint32_t p = 0; p < positions; p++) {
+    const float *row = x + p * k;
+    if (!odl_is_pointwise(s)) {
+      window(s, (const uint8_t *)x, p, 4, (const uint8_t *)&zero, (uint8_t *)ws);
+      row = (const float *)ws;
+    }
+    for (uint32_t o = 0; o < s->o; o += 4) {
+      uint32_t count = odl_min(4, s->o - o);
+      float sums[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+      if (b)
+        for (uint32_t j = 0; j < count; j++) sums[j] = b[o + j];
+      odl_dot_f32(row, w + o * k, k, count, sums);
+      for (uint32_t j = 0; j < count; j++) odl_store_f32(y, mask, i++, sums[j], lo, hi);
+    }
+  }
+}
