@@ -65,3 +65,17 @@ def reweighed(y, shares, *, count, rng):
     if ((shares > 0) & (counts == 0)).any():
         raise ValueError(f"class {int(((shares > 0) & (counts == 0)).nonzero()[0])} has no example in the reference, and a share")
     return torch.multinomial((shares / counts.clamp(min=1))[y], count, replacement=True, generator=rng)
+
+
+def explained(reference, now, *, rng):
+    """The reference as if its answers had today's shares: outputs (n, K), (m, K) -> (n, K), rows of the reference drawn with replacement.
+
+    alarm(explained(reference, now, rng=rng), now) still rings if the words themselves sound different, and is silent if only others are
+    said. Labels are what the net says, on both sides; a class that the reference never heard is left out. For true shares see
+    `label_shares`: it needs labelled reference examples.
+    """
+    said, says = reference.argmax(1), now.argmax(1)
+    shares = torch.bincount(says, minlength=now.shape[1]) * (torch.bincount(said, minlength=now.shape[1]) > 0)
+    if not shares.any():
+        raise ValueError("today's answers are all classes that the reference never heard: take a longer reference")
+    return reference[reweighed(said, shares / shares.sum(), count=len(reference), rng=rng)]

@@ -62,3 +62,21 @@ def test_a_reference_with_new_shares_holds_each_class_that_often():
 def test_what_does_not_fit_is_refused(run, words):
     with pytest.raises(ValueError, match=words):
         run()
+
+
+def test_other_shares_explain_an_alarm_and_another_sound_does_not():
+    rng, centres = seed(0), 4 * torch.eye(3)
+
+    def outputs(y, blur):
+        return (centres[y] + blur * torch.randn(len(y), 3, generator=rng)).softmax(1)
+    reference = outputs(torch.arange(600) % 3, 1.0)
+    shares = outputs(torch.multinomial(torch.tensor([0.7, 0.3, 0.0]), 200, replacement=True, generator=rng), 1.0)
+    sound = outputs(torch.arange(200) % 3, 3.0)
+    assert drift.alarm(reference, shares) > 1 and drift.alarm(reference, sound) > 1
+    assert drift.alarm(drift.explained(reference, shares, rng=rng), shares) < 1
+    assert drift.alarm(drift.explained(reference, sound, rng=rng), sound) > 1
+
+
+def test_answers_that_the_reference_never_gave_explain_nothing():
+    with pytest.raises(ValueError, match="the reference never heard"):
+        drift.explained(torch.eye(3)[[0, 0, 1]], torch.eye(3)[[2, 2]], rng=seed(0))
