@@ -141,8 +141,12 @@ def gradient_dims(dims, groups, count=None):
     """
     if count is None:
         return tuple(dims)
-    each = dims[0] // groups
-    return (count, *dims[1:3], 1) if groups > 1 and each == dims[3] == 1 else (each, *dims[1:3], count)
+    return (count, *dims[1:3], 1) if depthwise(dims, groups) else (dims[0] // groups, *dims[1:3], count)
+
+
+def depthwise(dims, groups):
+    """Is a weight of these dims one row and one channel a group?"""
+    return 1 < groups == dims[0] and dims[3] == 1
 
 
 def weight_index(dims, groups, channels=None):
@@ -150,6 +154,9 @@ def weight_index(dims, groups, channels=None):
     places = np.arange(prod(dims)).reshape(dims)
     if channels is None:
         return places
-    each, per, channels = dims[0] // groups, dims[3], np.asarray(channels, dtype=np.int64).reshape(-1)
-    rows = (channels // per) * each + np.arange(each)[:, None]                              # (O/groups, n)
-    return places[rows, :, :, channels % per].transpose(0, 2, 3, 1).reshape(gradient_dims(dims, groups, len(channels)))
+    channels = np.asarray(channels, dtype=np.int64).reshape(-1)
+    if depthwise(dims, groups):
+        return places[channels]
+    each, per = dims[0] // groups, dims[3]
+    rows = (channels // per) * each + np.arange(each)[:, None]          # (O/groups, n)
+    return places[rows, :, :, channels % per].transpose(0, 2, 3, 1)

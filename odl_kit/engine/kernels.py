@@ -61,13 +61,14 @@ def avg_pool(op, t, a):
 
 
 def max_pool(op, t, a):
-    """y = the largest of a window, place = its number kh * width + kw; of equal ones the first. Padding never wins."""
+    """y = the largest of a window, place = its number kh * width + kw; of equal ones the first, before all others a NaN. Padding never wins."""
     x = windows(a["x"].astype(F), op, grouped=False)
     inside = windows(np.ones((1, *a["x"].shape[1:3], 1), bool), op, grouped=False)
     best, place = np.full(a["y"].shape, -np.inf, F), np.full(a["y"].shape, -1)
     for i, j in np.ndindex(*op.kernel):
-        wins = inside[..., i, j] & ((place < 0) | (x[..., i, j] > best))
-        best, place = np.where(wins, x[..., i, j], best), np.where(wins, i * op.kernel[1] + j, place)
+        v = x[..., i, j]
+        wins = inside[..., i, j] & ((place < 0) | (v > best) | np.isnan(v) & ~np.isnan(best))
+        best, place = np.where(wins, v, best), np.where(wins, i * op.kernel[1] + j, place)
     a["y"][...] = best
     if "place" in a:
         a["place"][...] = place

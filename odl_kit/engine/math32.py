@@ -6,26 +6,28 @@ import numpy as np
 
 F = np.float32
 LN2_HIGH, LN2_LOW = F(0.693359375), F(-2.12194440e-4)       # n * LN2_HIGH is exact: it has 9 bits
-EXP = [F(c) for c in (1.38888889e-3, 8.33333333e-3, 4.16666667e-2, 1.66666667e-1, 0.5, 1.0, 1.0)]       # 1/6!, 1/5!, ...
-LOG = [F(c) for c in (0.222222222, 0.285714286, 0.4, 0.666666667)]                                      # 2/9, 2/7, 2/5, 2/3
+EXP = [F(c) for c in (1.38145400e-3, 8.36874525e-3, 4.16683908e-2, 1.66665204e-1, 4.99999934e-1)]     # the least greatest relative error
+LOG = [F(c) for c in (0.222222222, 0.285714286, 0.4, 0.666666667)]                                    # 2/9, 2/7, 2/5, 2/3
 
 
 def exp(x):
-    """e^x of a float32 array, x <= 0; below -87: 0.  x = n ln 2 + r,  e^x = 2^n e^r."""
+    """e^x of a float32 array, x <= 0; below -87: 0.  x = n ln 2 + r,  e^x = 2^n e^r,  e^r = 1 + r + r^2 q(r)."""
     x = np.asarray(x, F)
     low = x < F(-87)
     n = _integer(np.where(low, F(0), x) * F(1.44269504))
     r = (np.where(low, F(0), x) - n.astype(F) * LN2_HIGH) - n.astype(F) * LN2_LOW
-    p = EXP[0]
+    q = EXP[0]
     for c in EXP[1:]:
-        p = p * r + c
+        q = q * r + c
+    p = (q * (r * r) + r) + F(1)
     two_n = ((n + 127).astype(np.uint32) << np.uint32(23)).view(F)
     return np.where(low, F(0), p * two_n)
 
 
 def log(x):
-    """ln x of a float32 array, x >= 1.  x = 2^n (1 + f),  ln(1 + f) = 2 atanh(f / (2 + f)), a series."""
-    bits = np.asarray(x, F).view(np.uint32)
+    """ln x of a float32 array, x >= 1; infinity and NaN stay.  x = 2^n (1 + f),  ln(1 + f) = 2 atanh(f / (2 + f)), a series."""
+    x = np.asarray(x, F)
+    bits = x.view(np.uint32)
     n = (bits >> np.uint32(23)).astype(np.int32) - 127
     m = ((bits & np.uint32(0x007FFFFF)) | np.uint32(0x3F800000)).view(F)
     large = m > F(1.41421356)
@@ -37,7 +39,7 @@ def log(x):
     for c in LOG[1:]:
         p = p * z + c
     low = n * LN2_LOW - s * (f - z * p)
-    return n * LN2_HIGH + (f + low)
+    return np.where(x < F(np.inf), n * LN2_HIGH + (f + low), x)
 
 
 def rint(v):

@@ -179,8 +179,9 @@ def _learns(net, plan, weighed, seed):
 
 
 def _stage(name, graph, options):
+    graph, parts = _renumbered(graph, options["layout"])
     graph = pack.with_scratch(graph)
-    return Stage(name, _program(graph, *pack.by_birth(graph), options), pack.bound(graph))
+    return Stage(name, _program(graph, *pack.by_birth(graph), options | {"layout": parts}), pack.bound(graph))
 
 
 def _program(graph, offsets, arena_bytes, options):
