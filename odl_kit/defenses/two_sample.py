@@ -24,9 +24,10 @@ def ks(reference, new):
 def psi(reference, new, *, bins=10):
     """(index (F,), p (F,)) float64: sum over bins of (q - r) * ln(q / r), r and q the shares of reference and new.
 
-    Bins end at quantiles of the reference; equal ends are one, so that a feature with few values has few bins. A share of 0 counts as half
-    an example. p: index / (1/n + 1/m) is nearly chi-squared with (bins - 1) degrees where nothing changed (Yurdakul 2018). The usual
-    limits 0.1 and 0.25 know nothing of n and m: with few examples chance alone exceeds them.
+    Bins end at quantiles of the reference; equal ends are one, so that a feature with few values has few bins; the last is open: what the
+    reference never showed falls there. A share of 0 counts as half an example, a bin that both leave empty not at all. p: index /
+    (1/n + 1/m) is nearly chi-squared with (bins - 1) degrees where nothing changed (Yurdakul 2018). The usual limits 0.1 and 0.25 know
+    nothing of n and m: with few examples chance alone exceeds them.
     Raises ValueError for bins < 2.
     """
     if bins < 2:
@@ -35,10 +36,10 @@ def psi(reference, new, *, bins=10):
     found = []
     for old, now in zip(a, b, strict=True):
         ends = old.quantile(torch.linspace(0, 1, bins + 1, dtype=old.dtype)[1:-1]).unique()
-        ends = ends[ends < old.max()]                                   # the last bin is open: nothing may lie only beyond all
-        r, q = (torch.bincount(torch.bucketize(values, ends), minlength=len(ends) + 1).double() for values in (old, now))
-        r, q = r.clamp(min=0.5) / len(old), q.clamp(min=0.5) / len(now)
-        found.append((((q - r) * (q / r).log()).sum(), len(ends)))
+        counts = torch.stack([torch.bincount(torch.bucketize(values, ends), minlength=len(ends) + 1) for values in (old, now)])
+        counts = counts[:, counts.sum(0) > 0].double().clamp(min=0.5)
+        r, q = counts[0] / len(old), counts[1] / len(now)
+        found.append((((q - r) * (q / r).log()).sum(), len(r) - 1))
     index, degrees = torch.stack([value for value, _ in found]), torch.tensor([count for _, count in found])
     p = chi2.sf((index / (1 / a.shape[1] + 1 / b.shape[1])).numpy(), degrees.clamp(min=1).numpy())
     return index, torch.where(degrees == 0, 1.0, torch.from_numpy(p))

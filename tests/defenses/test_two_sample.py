@@ -36,9 +36,11 @@ def by_hand(old, new, ends):
     """The index with bins that end at `ends`, by a loop."""
     total, low = 0.0, -math.inf
     for high in (*ends, math.inf):
-        r = max(sum(low < v <= high for v in old), 0.5) / len(old)
-        q = max(sum(low < v <= high for v in new), 0.5) / len(new)
-        total, low = total + (q - r) * math.log(q / r), high
+        r, q = (sum(low < v <= high for v in values) for values in (old, new))
+        if r + q:
+            r, q = max(r, 0.5) / len(old), max(q, 0.5) / len(new)
+            total += (q - r) * math.log(q / r)
+        low = high
     return total
 
 
@@ -49,7 +51,7 @@ def test_psi_is_that_of_a_loop_over_bins(seed, ties):
     a, b = (a.round(), b.round()) if ties else (a, b)
     index, _ = two_sample.psi(a, b, bins=5)
     for k in range(2):
-        ends = sorted(set(np.quantile(a[:, k].numpy(), [0.2, 0.4, 0.6, 0.8]).tolist()) - {a[:, k].max().item()})
+        ends = sorted(set(np.quantile(a[:, k].numpy(), [0.2, 0.4, 0.6, 0.8]).tolist()))
         assert index[k] == pytest.approx(by_hand(a[:, k].tolist(), b[:, k].tolist(), ends))
 
 
@@ -81,6 +83,17 @@ def test_a_feature_of_one_value_has_nothing_to_say_until_another_comes():
     assert index.tolist() == [0, 0] and p.tolist() == [1, 1]
     statistic, p = two_sample.ks(a, torch.tensor([[0.0, 1.0]] * 30))
     assert statistic.tolist() == [0, 1] and p[1] < 1e-6
+
+
+def test_a_value_that_the_reference_never_showed_is_seen_though_few_have_it():
+    digits = datasets.load("digits").x
+    reference, new = digits[:900], digits[900:].clone()
+    assert (digits[..., 7, 7] == 1).double().mean() < 0.01
+    new[::20] = inserted.stamp(new[::20])
+    _, p = two_sample.psi(reference, new)
+    assert two_sample.shifted(p).reshape(8, 8)[7, 7]
+    constant = torch.zeros(50, 1)
+    assert two_sample.psi(constant, torch.tensor([[0.0]] * 40 + [[1.0]] * 10))[1] < 0.001
 
 
 def test_one_example_against_one_proves_nothing():
