@@ -31,7 +31,9 @@ def build(net, example, *, batch):
         if not any(i in other.inputs for other in steps):
             raise ValueError(f"layer {step.name!r} makes something that nobody reads: a net has one output here, that of its last layer")
     g = Graph()
-    weighed = {step.name: parameters.of_layer(g, net.get_submodule(step.name), step, steps) for step in _owners(steps)}
+    maps = _flattened(steps)
+    weighed = {step.name: parameters.of_layer(g, net.get_submodule(step.name), step, step.kind == "linear" and maps[step.inputs[0]] or None)
+               for step in _owners(steps)}
     work = _Work(g, net, steps, weighed, batch)
     g.labels = g.tensor("labels", "s32", (batch, 1, 1, 1))
     if not isinstance(net, QuantNet):
@@ -40,8 +42,8 @@ def build(net, example, *, batch):
     for i, step in enumerate(steps):
         work.value[i] = RULES[step.kind](work, i, step)
     g.logits = work.value[len(steps) - 1]
-    if g.tensors[g.logits].dims[1:3] != (1, 1):
-        raise ValueError(f"layer {steps[-1].name!r} makes a map of {g.tensors[g.logits].dims[1:3]}: the net must end in one row of logits")
+    if g.tensors[g.logits].dims[1:3] != (1, 1) or maps[len(steps) - 1]:
+        raise ValueError(f"layer {steps[-1].name!r} ends in a map: the net must end in one row of logits, as a linear layer makes it")
     g.num_forward, g.kept = len(g.ops), (g.root(g.logits),)
     return g, weighed
 
@@ -139,6 +141,24 @@ def _dequantize(work, i, step):
 
 RULES = {"conv": _conv, "linear": _conv, "add": _add, "relu": _relu, "relu6": _relu, "max_pool": _pool, "avg_pool": _pool,
          "global_pool": _pool, "flatten": _flatten, "quantize": _quantize, "dequantize": _dequantize}
+
+
+def _flattened(steps):
+    """{place of a layer: (C, H, W) of the map whose values its output holds in a row, None if it is no such row}; -1 is the input.
+
+    torch flattens in the order C, H, W, the engine H, W, C: a linear layer reads either through the order of its columns.
+    Raises ValueError for the sum of two rows in different orders.
+    """
+    found = {-1: None}
+    for i, step in enumerate(steps):
+        orders = {found[j] for j in step.inputs}
+        if step.kind == "add" and len(orders) > 1:
+            raise ValueError(f"layer {step.name!r} adds a flattened map to another row: flatten behind the sum")
+        if step.kind == "flatten":
+            found[i] = (step.c_in, step.h_in, step.w_in) if step.h_in * step.w_in > 1 else found[step.inputs[0]]
+        else:
+            found[i] = None if step.kind in ("conv", "linear") else orders.pop()
+    return found
 
 
 def _owners(steps):

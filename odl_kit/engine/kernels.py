@@ -61,7 +61,7 @@ def avg_pool(op, t, a):
 
 
 def max_pool(op, t, a):
-    """y = the largest of a window, place = its number kh * width + kw; of equal ones the first, before all others a NaN. Padding never wins."""
+    """y = the largest of a window, place = its number kh * width + kw; of equal ones the first, a NaN before all. Padding never wins."""
     x = windows(a["x"].astype(F), op, grouped=False)
     inside = windows(np.ones((1, *a["x"].shape[1:3], 1), bool), op, grouped=False)
     best, place = np.full(a["y"].shape, -np.inf, F), np.full(a["y"].shape, -1)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from odl_kit.engine.workspace import workspace_bytes
 
 ALIGN = 4
-TRIES = 200     # of the hill climb
+TRIES = 400     # of the hill climb
 
 
 def lifetimes(graph):
@@ -60,21 +60,28 @@ def by_birth(graph):
 
 
 def pack(graph, *, seed=0):
-    """The best of several orders, and of a hill climb from there: ({tensor: offset}, bytes). It stops as soon as the bound is reached.
-
-    The climb moves one tensor to another place in the order and keeps what is not worse, TRIES times, drawn from `seed`.
-    """
+    """The best place for every tensor that was found: ({tensor: offset}, bytes). See best_fit."""
     spans = lifetimes(graph)
-    sizes, least = {n: room(graph.tensors[n]) for n in spans}, bound(graph)
+    return best_fit({n: room(graph.tensors[n]) for n in spans}, spans, bound(graph), seed=seed)
+
+
+def best_fit(sizes, spans, least, *, seed):
+    """The best of several orders, and of a hill climb from there: ({tensor: offset}, bytes). It stops where `least` bytes are reached.
+
+    The climb moves a tensor that reaches the top of the arena to an earlier place in the order, and any tensor to any place, in turn, and
+    keeps what is not worse: TRIES times, drawn from `seed`.
+    """
     keys = (lambda n: spans[n], lambda n: -sizes[n], lambda n: spans[n][0] - spans[n][1],
             lambda n: -sizes[n] * (1 + spans[n][1] - spans[n][0]))
     tried = [(first_fit(sizes, spans, order), order) for order in (sorted(spans, key=key) for key in keys)]
     (best, order), draw = min(tried, key=lambda found: found[0][1]), random.Random(seed)
-    for _ in range(TRIES):
+    for k in range(TRIES):
         if best[1] == least:
             break
+        top = [i for i, n in enumerate(order) if best[0][n] + sizes[n] == best[1]]
+        place = draw.choice(top) if k % 2 else draw.randrange(len(order))
         moved = order.copy()
-        moved.insert(draw.randrange(len(moved)), moved.pop(draw.randrange(len(moved))))
+        moved.insert(draw.randrange(place + 1 if k % 2 else len(moved)), moved.pop(place))
         new = first_fit(sizes, spans, moved)
         if new[1] <= best[1]:
             best, order = new, moved

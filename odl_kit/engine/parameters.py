@@ -35,10 +35,8 @@ class Weighed:
     s_x: float | None = None
 
 
-def of_layer(g, module, step, steps):
-    """The const tensors of one layer, in the engine's order."""
-    source = steps[step.inputs[0]] if step.inputs[0] >= 0 else None
-    chw = (source.c_in, source.h_in, source.w_in) if step.kind == "linear" and source and source.kind == "flatten" else None
+def of_layer(g, module, step, chw):
+    """The Weighed of one layer, its const tensors appended to g. chw: the map that a linear layer reads flattened, or None."""
     if step.kind == "linear" and step.h_in > 1:
         raise ValueError(f"layer {step.name!r} is linear on {step.h_in} rows an example: flatten them first")
     w, b = module.weight.detach(), module.bias
