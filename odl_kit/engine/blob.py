@@ -22,7 +22,7 @@ def write(program):
     """The bytes of a Program: see `read` for the way back."""
     tensors = b"".join(_tensor(t) for t in program.tensors)
     ops = b"".join(_op(op) for op in program.ops)
-    const, state = (_region(program, place) for place in ("const", "state"))
+    const, state = (region(program, place) for place in ("const", "state"))
     tensors_at = HEADER.size
     ops_at = tensors_at + len(tensors)
     const_at = ops_at + len(ops)
@@ -86,7 +86,7 @@ def unpack_tensor(tensor, data):
     return values
 
 
-def _region(program, place):
+def region(program, place):
     """Const or state as bytes, each tensor at its offset."""
     own = [t for t in program.tensors if t.place == place]
     region = bytearray(max((-(-(t.offset + t.nbytes) // 4) * 4 for t in own), default=0))

@@ -18,7 +18,8 @@ def sparse(net):
         return plan.UpdatePlan({"head"}, {"hidden1": 17, "head": 24})
     last = len(convs) // 2
     chosen = list(range(last, len(convs)))
-    return plan.from_scheme(traced, num_bias=len(convs) - last, indices=chosen, ratios=[0.4, 1.0, 0.5][:len(chosen)] + [0.25] * (len(chosen) - 3))
+    ratios = [0.4, 1.0, 0.5][:len(chosen)] + [0.25] * (len(chosen) - 3)
+    return plan.from_scheme(traced, num_bias=len(chosen), indices=chosen, ratios=ratios)
 
 
 PLANS = {"full": plan.full, "head_only": plan.head_only, "bias_only": plan.bias_only, "sparse": sparse}

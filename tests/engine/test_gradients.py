@@ -9,7 +9,7 @@ from torch.nn.grad import conv2d_input, conv2d_weight
 
 from odl_kit.engine import gradients, graph, kernels
 
-FLOAT = np.float32
+FLOAT, HALF = np.float32, gradients.Rule(0.5)
 
 
 @st.composite
@@ -141,7 +141,7 @@ def test_a_gradient_is_scaled_by_channel_where_the_mask_has_a_one_and_is_plus_ze
     assert a["g"].reshape(-1).tolist() == [2, -4, 6, -8]
 
 
-def updated(w, grad, dtype="f32", rule=gradients.Rule(0.5), lo=0.0, **more):
+def updated(w, grad, dtype="f32", rule=HALF, lo=0.0, **more):
     stored = np.array(w, graph.DTYPES[dtype]).reshape(-1, 1, 1, 1)
     a = {"w": stored, "grad": FLOAT(grad).reshape(-1, 1, 1, 1)} | {k: FLOAT(v).reshape(-1, 1, 1, 1) for k, v in more.items()}
     call(gradients.update, "UPDATE", {"lo": lo}, a, rule, w=graph.Tensor("w", dtype, stored.shape, "state"))
@@ -176,7 +176,8 @@ def test_gradient_and_update_in_one_have_the_bits_of_one_after_the_other(case, m
     w8, r = np.clip(w * 40, -127, 127).astype(np.int8), np.linspace(10, 90, len(w)).astype(FLOAT).reshape(-1, 1, 1, 1)
     tensor = {"w": graph.Tensor("w", "s8", w8.shape, "state")}
     extra = {"velocity": np.ones(dims, FLOAT)} if momentum else {}
-    dw = call(gradients.conv_dw, "CONV_DW", fields | {"hi": w.shape[3]}, {"g": g, "x": part, "channels": named, "dw": np.zeros(dims, FLOAT)})["dw"]
+    dw = np.zeros(dims, FLOAT)
+    call(gradients.conv_dw, "CONV_DW", fields | {"hi": w.shape[3]}, {"g": g, "x": part, "channels": named, "dw": dw})
     one = call(gradients.update, "UPDATE", {"groups": fields["groups"], "lo": 0.9},
                {"w": w8.copy(), "grad": dw, "r": r, "channels": named} | {k: v.copy() for k, v in extra.items()}, rule, **tensor)
     two = call(gradients.conv_dw_update, "CONV_DW_UPDATE", fields | {"lo": 0.9},

@@ -32,10 +32,11 @@ def draws(seed):
 
 def call(kernel, kind, fields, arrays, **tensors):
     """Run a kernel on arrays by role; a mask gets its bytes. tensors: {role: (dtype, zero, scale)} where they are not float32."""
-    t = {role: graph.Tensor(role, *{"dtype": "f32", "dims": np.shape(a)}.values()) for role, a in arrays.items()}
-    for role, (dtype, zero, scale) in tensors.items():
-        t[role] = graph.Tensor(role, dtype, arrays[role].shape, zero=zero, scale=scale)
-    op = graph.make_op(kind, **{role: 0 for role in arrays}, **fields)
+    t = {}
+    for role, a in arrays.items():
+        dtype, zero, scale = tensors.get(role, ("f32", 0, 0.0))
+        t[role] = graph.Tensor(role, dtype, np.shape(a), zero=zero, scale=scale)
+    op = graph.make_op(kind, **dict.fromkeys(arrays, 0), **fields)
     kernel(op, t, arrays)
     return arrays
 
@@ -94,7 +95,8 @@ def test_an_integer_convolution_is_that_of_models_quant_to_the_last_bit(shape, z
     a["mask"] = bits(a["y"])
     call(kernels.conv, "CONV", fields, a, x=("s8", zx, 1.0), y=("s8", zy, 1.0))
     seen = torch.nn.Parameter(nchw(a["x"]).float())
-    ref = quant.conv2d_int8(seen, oihw(a["w"]).float(), torch.from_numpy(a["b"].reshape(-1)).float(), m=torch.from_numpy(a["m"].reshape(-1)),
+    b, m = (torch.from_numpy(a[role].reshape(-1).astype(FLOAT)) for role in "bm")
+    ref = quant.conv2d_int8(seen, oihw(a["w"]).float(), b, m=m,
                             z_x=float(zx), z_y=float(zy), stride=fields["stride"], padding=fields["padding"], groups=fields["groups"])
     assert torch.equal(nchw(a["y"]).float(), ref)
     kept = ref.grad_fn.saved_tensors[0].numpy()           # the bits that torch's clamp keeps, of (N, C, H, W), the first bit high

@@ -33,7 +33,8 @@ def test_weights_that_are_set_come_back_after_rounding_and_a_device_gets_the_sam
     if precision == "float32":
         assert torch.equal(moved.weights(), w)
     else:
-        for part, got, want in zip(made.layout, *(v.split([int(np.prod(p.shape)) for p in made.layout]) for v in (moved.weights(), w)), strict=True):
+        pieces = (v.split([int(np.prod(part.shape)) for part in made.layout]) for v in (moved.weights(), w))
+        for part, got, want in zip(made.layout, *pieces, strict=True):
             if part.scale is None:
                 assert torch.equal(got, want)
             else:
