@@ -76,6 +76,11 @@ class Program:
         """MemoryReport of the Program in a device's flash: what does not learn stays there."""
         return report.report(self, flash=True)
 
+    @property
+    def timeline(self):
+        """When and where each tensor lies in the arena: a list of report.Slot, which viz.program draws."""
+        return report.timeline(self)
+
     def weights(self, values=None):
         """w (P,) float32: see engine.layout.weights."""
         return layout.weights(self, values)

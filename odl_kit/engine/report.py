@@ -1,4 +1,6 @@
 """What a Program holds in memory, by purpose: the same MemoryReport as the analytic meter's and the board's, from the planned arena."""
+from dataclasses import dataclass
+
 from odl_kit.budget import MemoryReport
 from odl_kit.engine import pack
 
@@ -19,6 +21,24 @@ def report(program, *, flash=False):
     if flash:
         return MemoryReport(**parts, flash=blob, sram=state + program.arena_bytes)
     return MemoryReport(**parts, flash=0)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where and when one tensor lies in the arena: bytes offset .. offset + nbytes, during ops first .. last. purpose: see `purposes`."""
+    name: str
+    purpose: str
+    first: int
+    last: int
+    offset: int
+    nbytes: int
+
+
+def timeline(program):
+    """The Slots of a Program's arena, by offset."""
+    spans, kind = pack.lifetimes(program), purposes(program)
+    slots = [Slot(program.tensors[n].name, kind[n], *spans[n], program.tensors[n].offset, pack.room(program.tensors[n])) for n in spans]
+    return sorted(slots, key=lambda slot: (slot.offset, slot.first))
 
 
 def purposes(program):

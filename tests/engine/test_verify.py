@@ -1,0 +1,112 @@
+"""What a Program must keep: each rule broken in turn, and the device's verifier agrees with this one."""
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from odl_kit.engine import graph, program, verify
+
+
+@pytest.fixture(scope="module")
+def made(world, plan_of):
+    net, x, _ = world("mobile_net", "int8")
+    return program.compile(net, x, plan_of("sparse", net), batch=2, momentum=0.5)
+
+
+def place(made, kind, role=None):
+    """Number of the first op of a kind (that has this operand)."""
+    return next(i for i, op in enumerate(made.ops) if op.kind == kind and (role is None or role in op.operands()))
+
+
+def with_op(made, i, **changes):
+    return replace(made, ops=(*made.ops[:i], made.ops[i].but(**changes), *made.ops[i + 1:]))
+
+
+def with_tensor(made, n, **changes):
+    return replace(made, tensors=(*made.tensors[:n], replace(made.tensors[n], **changes), *made.tensors[n + 1:]))
+
+
+def refused(broken, match):
+    with pytest.raises(ValueError, match=match):
+        verify.check(broken)
+
+
+def test_what_compile_makes_passes(made):
+    verify.check(made)
+
+
+@pytest.mark.parametrize("kind", ["CONV", "ADD", "AVG_POOL", "SCALE_GRAD", "CONV_DX", "CONV_DW_UPDATE", "CONV_DB_UPDATE", "ACCUMULATE",
+                                  "GATHER", "AVG_POOL_DX", "DEQUANTIZE", "LOSS"])
+def test_an_operand_that_is_missing_or_no_tensor_or_of_another_shape_is_refused(made, kind):
+    i = place(made, kind)
+    role, number = next((r, n) for r, n in made.ops[i].operands().items() if r != "ws")
+    refused(with_op(made, i, **{role: None}), f"op {i}, {kind}: operand {role} is missing")
+    refused(with_op(made, i, **{role: 9999}), f"op {i}, {kind}: operand {role} is tensor 9999")
+    other = made.tensors[number].dims
+    refused(with_tensor(made, number, dims=(other[0] + 1, *other[1:])), "op|input|logits|dims")
+
+
+@pytest.mark.parametrize(("kind", "changes", "match"), [
+    ("CONV", {"stride": (3, 3)}, "do not make"), ("CONV", {"kernel": (7, 7)}, "do not make"), ("CONV", {"groups": 5}, "in 5 groups"),
+    ("CONV", {"stride": (0, 1)}, "at least 1"), ("CONV", {"m": None}, "m stands in int8"), ("AVG_POOL", {"kernel": (1, 1)}, "do not make"),
+    ("CONV_DX", {"padding": (2, 2)}, "do not make"), ("CONV_DW_UPDATE", {"padding": (2, 2)}, "do not make")])
+def test_a_window_that_does_not_fit_is_refused(made, kind, changes, match):
+    refused(with_op(made, place(made, kind), **changes), match)
+
+
+def test_what_is_written_must_lie_where_it_may_be_written(made):
+    conv, update = made.ops[place(made, "CONV")], made.ops[place(made, "CONV_DW_UPDATE")]
+    refused(with_tensor(made, conv["y"], place="const"), "it must lie in arena")
+    refused(with_tensor(made, update["w"], place="const"), "it must lie in state")
+    refused(with_tensor(made, update["velocity"], place="arena"), "it must lie in state")
+
+
+def test_types_are_checked(made):
+    conv = made.ops[place(made, "CONV")]
+    refused(with_tensor(made, conv["w"], dtype="f32", pairs=False), "must be of one type")
+    refused(with_tensor(made, conv["b"], dtype="f32"), "bias of int8 is s32")
+    refused(with_tensor(made, conv["m"], dtype="s8"), "operand m is s8: it must be f32")
+    refused(with_tensor(made, conv["y"], pairs=True), "pairs of rows")
+
+
+def test_channels_must_be_constant_ascending_and_there(made):
+    gather = made.ops[place(made, "GATHER")]
+    n = gather["channels"]
+    data = made.tensors[n].data.copy()
+    refused(with_tensor(made, n, data=data[::-1]), "channels must ascend")
+    data[-1] = 500
+    refused(with_tensor(made, n, data=data), "channel 500 of")
+    refused(with_tensor(made, n, place="state"), "channels must be constant")
+
+
+def test_scratch_that_is_too_small_is_refused(made):
+    i = next(i for i, op in enumerate(made.ops) if "ws" in op.operands())
+    n = made.ops[i]["ws"]
+    refused(with_tensor(made, n, dims=(1, 1, 1, 1)), "bytes of scratch and has 4")
+    refused(with_op(made, i, ws=None), "bytes of scratch and has 0")
+
+
+def test_predicting_changes_nothing_that_learns(made):
+    update = made.ops[place(made, "CONV_DB_UPDATE")]
+    refused(replace(made, ops=(update, *made.ops), num_forward=made.num_forward + 1), "op 0, CONV_DB_UPDATE: it stands in the forward pass")
+
+
+def test_input_labels_logits_and_loss_are_what_the_host_takes_them_for(made):
+    refused(replace(made, input=9999), "input is tensor 9999")
+    refused(replace(made, loss=made.logits), "loss has dims")
+    refused(replace(made, labels=None), "all three or none")
+    refused(replace(made, batch=3), "not \\(3")
+    refused(with_tensor(made, made.input, scale=0.0), "scale 0.0")
+
+
+def test_the_graph_before_pruning_is_for_numpy_alone(made):
+    with pytest.raises(ValueError, match="of chosen channels it holds these alone"):
+        made.passes[1].program.to_bytes()
+
+
+def test_a_weight_gradient_that_claims_huge_groups_costs_no_memory():
+    names = {"g": (1, 1, 1, 4), "x": (1, 1, 1, 1), "channels": (1, 1, 1, 1), "dw": (1, 255, 255, 1)}
+    t = {role: graph.Tensor(role, "f32", dims) for role, dims in names.items()}
+    t["channels"] = replace(t["channels"], dtype="u16", place="const", data=np.zeros((1, 1, 1, 1), np.uint16))
+    op = graph.make_op("CONV_DW", g=0, x=1, channels=2, dw=3, kernel=(255, 255), groups=4, hi=3e38, padding=(127, 127))
+    verify.RULES["CONV_DW"](op, t)
