@@ -12,9 +12,9 @@ from odl_kit.learners import distil, episodes
 
 
 def with_head(net, classes, *, rng):
-    """A copy of `net` with a fresh head for `classes` classes: all below is taken over. rng: torch.Generator, draws the head (He 2015).
+    """A copy of `net` with a fresh head for `classes` classes: all below is taken over.
 
-    Raises ValueError unless `net` is a Sequential that ends in a Linear.
+    rng: torch.Generator, draws the head (He et al. 2015, uniform). Raises ValueError unless `net` is a Sequential that ends in a Linear.
     """
     _head(net)
     net = copy.deepcopy(net)
