@@ -9,7 +9,7 @@ from dataclasses import replace
 from odl_kit.engine.workspace import workspace_bytes
 
 ALIGN = 4
-TRIES = 400     # of the hill climb
+TRIES = 500     # of a hill climb
 
 
 def lifetimes(graph):
@@ -40,17 +40,25 @@ def room(tensor):
     return -(-tensor.nbytes // ALIGN) * ALIGN
 
 
-def first_fit(sizes, spans, order):
-    """({tensor: offset}, bytes of the arena): each tensor in turn goes to the lowest gap among those that live while it lives."""
-    at = {}
+def first_fit(sizes, spans, order, met=None):
+    """({tensor: offset}, bytes of the arena): each tensor in turn goes to the lowest gap among those that live while it lives.
+
+    met: {tensor: those that live at some time when it lives}, found anew if it is not given.
+    """
+    at, met = {}, met or meetings(spans)
     for n in order:
         offset = 0
-        for low, high in sorted((at[m], at[m] + sizes[m]) for m in at if spans[m][0] <= spans[n][1] and spans[n][0] <= spans[m][1]):
+        for low, high in sorted((at[m], at[m] + sizes[m]) for m in met[n] if m in at):
             if low - offset >= sizes[n]:
                 break
             offset = max(offset, high)
         at[n] = offset
     return at, max((at[n] + sizes[n] for n in at), default=0)
+
+
+def meetings(spans):
+    """{tensor: the others that live at some op at which it lives}."""
+    return {n: [m for m in spans if m != n and spans[m][0] <= spans[n][1] and spans[n][0] <= spans[m][1]] for n in spans}
 
 
 def by_birth(graph):
@@ -66,26 +74,27 @@ def pack(graph, *, seed=0):
 
 
 def best_fit(sizes, spans, least, *, seed):
-    """The best of several orders, and of a hill climb from there: ({tensor: offset}, bytes). It stops where `least` bytes are reached.
+    """The best of several orders, each the start of a hill climb: ({tensor: offset}, bytes). It stops where `least` bytes are reached.
 
-    The climb moves a tensor that reaches the top of the arena to an earlier place in the order, and any tensor to any place, in turn, and
-    keeps what is not worse: TRIES times, drawn from `seed`.
+    A climb moves a tensor that reaches the top of the arena to an earlier place in the order, and any tensor to any place, in turn, and
+    keeps what is not worse: TRIES times from each start, drawn from `seed`.
     """
-    keys = (lambda n: spans[n], lambda n: -sizes[n], lambda n: spans[n][0] - spans[n][1],
-            lambda n: -sizes[n] * (1 + spans[n][1] - spans[n][0]))
-    tried = [(first_fit(sizes, spans, order), order) for order in (sorted(spans, key=key) for key in keys)]
-    (best, order), draw = min(tried, key=lambda found: found[0][1]), random.Random(seed)
-    for k in range(TRIES):
-        if best[1] == least:
-            break
-        top = [i for i, n in enumerate(order) if best[0][n] + sizes[n] == best[1]]
-        place = draw.choice(top) if k % 2 else draw.randrange(len(order))
-        moved = order.copy()
-        moved.insert(draw.randrange(place + 1 if k % 2 else len(moved)), moved.pop(place))
-        new = first_fit(sizes, spans, moved)
-        if new[1] <= best[1]:
-            best, order = new, moved
-    return best
+    keys = (lambda n: -sizes[n] * (1 + spans[n][1] - spans[n][0]), lambda n: spans[n][0] - spans[n][1], lambda n: -sizes[n],
+            lambda n: spans[n])
+    draw, met, found = random.Random(seed), meetings(spans), []
+    for order in (sorted(spans, key=key) for key in keys):
+        found.append(first_fit(sizes, spans, order, met))
+        for k in range(TRIES):
+            if found[-1][1] == least:
+                return found[-1]
+            at, total = found[-1]
+            place = draw.choice([i for i, n in enumerate(order) if at[n] + sizes[n] == total]) if k % 2 else draw.randrange(len(order))
+            moved = order.copy()
+            moved.insert(draw.randrange(place + 1 if k % 2 else len(moved)), moved.pop(place))
+            new = first_fit(sizes, spans, moved, met)
+            if new[1] <= total:
+                found[-1], order = new, moved
+    return min(found, key=lambda one: one[1])
 
 
 def placed(graph, offsets):

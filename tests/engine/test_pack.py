@@ -1,11 +1,14 @@
 """Lifetimes and the arena against a simulation that knows nothing of intervals, and against every order of packing."""
+import json
 import random
+import runpy
 from itertools import permutations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from odl_kit import home
 from odl_kit.engine import pack, program
 
 NETS, PLANS = ("mlp", "tiny_cnn", "ds_cnn", "mobile_net"), ("full", "head_only", "bias_only", "sparse")
@@ -89,3 +92,15 @@ def test_a_better_order_saves_bytes_over_the_order_of_birth():
         assert least <= better <= simple
         saved += simple - better
     assert saved > 0
+
+
+@pytest.mark.slow
+def test_no_standard_net_has_grown_by_3_percent_since_it_was_recorded():
+    bench = runpy.run_path(str(home() / "benchmarks" / "engine.py"))
+    recorded = json.loads((home() / "benchmarks" / "results" / "engine.json").read_text(encoding="utf-8"))["nets"]
+    for name, precision, plan, make in bench["cases"]():
+        now, then = bench["figures"](make(0)), recorded[name][precision][plan]
+        for key in ("constants", "state", "bytes", "pushed_sram", "flash_sram"):
+            assert now[key] <= 1.03 * then[key], (name, precision, plan, key)
+        assert now["passes"]["pack"]["arena"] <= 1.03 * then["passes"]["pack"]["arena"], (name, precision, plan)
+        assert max(then["arena_by_seed"]) <= 1.05 * then["passes"]["pack"]["bound"]
