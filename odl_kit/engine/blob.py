@@ -59,9 +59,9 @@ def tables(data, h):
     ends = (h["ops_at"], h["const_at"], h["state_at"], len(data))
     want = (HEADER.size + TENSOR.size * h["num_tensors"],
             HEADER.size + TENSOR.size * h["num_tensors"] + OP.size * h["num_ops"])
-    if h["tensors_at"] != HEADER.size or ends[:2] != want or not ends[1] <= ends[2] <= len(data) or ends[2] % 4 \
+    if h["tensors_at"] != HEADER.size or ends[:2] != want or not ends[1] <= ends[2] <= len(data) or (ends[2] | h["arena_bytes"]) % 4 \
             or ends[2] + h["state_bytes"] != len(data):
-        raise ValueError(f"the parts begin at {h['tensors_at']}, {ends[:3]} of {len(data)} bytes: they do not follow each other")
+        raise ValueError(f"the parts begin at {h['tensors_at']}, {ends[:3]} of {len(data)} bytes, arena {h['arena_bytes']}: wrong places")
     at = {"const": (h["const_at"], h["state_at"]), "state": (h["state_at"], len(data)), "arena": (0, h["arena_bytes"])}
     tensors = [_read_tensor(data, n, TENSOR.unpack_from(data, HEADER.size + TENSOR.size * n), at) for n in range(h["num_tensors"])]
     ops = [_read_op(n, OP.unpack_from(data, h["ops_at"] + OP.size * n)) for n in range(h["num_ops"])]
