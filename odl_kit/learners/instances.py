@@ -48,7 +48,7 @@ def effective_size(weights):
 def logistic(x, y, weights):
     """A learner for `tradaboost`: logistic regression (scikit-learn's) of x (N, D), y (N,) of 0 and 1, weights (N,) of mean 1."""
     if len(y[weights > 0].unique()) < 2:
-        return lambda new: torch.full((len(new),), float(y[0]))
+        return lambda new: torch.full((len(new),), float(y[weights > 0][0]))
     judge = LogisticRegression(max_iter=1000).fit(x.numpy(), y.numpy(), sample_weight=weights.numpy())
     return lambda new: torch.from_numpy(judge.predict(new.numpy())).double()
 
