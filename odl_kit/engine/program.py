@@ -1,6 +1,6 @@
 """compile: a torch net, an example and an UpdatePlan become a Program, which is data: ops over a table of tensors, in one arena."""
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -158,7 +158,24 @@ def from_bytes(data):
                    arena_bytes=h["arena_bytes"], kept=tuple(n for n in (ends["logits"], ends["loss"]) if n is not None),
                    rounding=blob.ROUNDINGS[h["rounding"]], seed=h["seed"])
     verify.check(made)
-    return made
+    return replace(made, tensors=_with_views(made))
+
+
+def _with_views(program):
+    """The tensors, with the base of each view, which bytes do not name: an arena tensor that is read before any op has written it shows the
+    tensor at its place that was written last."""
+    tensors, written = list(program.tensors), {program.tensors[n].offset: n for n in (program.input, program.labels) if n is not None}
+    known = set(written.values())
+    for op in program.ops:
+        for n in op.reads():
+            t = tensors[n]
+            if t.place == "arena" and n not in known and t.base is None and t.offset in written:
+                tensors[n] = replace(t, base=written[t.offset])
+        for n in op.writes():
+            if tensors[n].place == "arena" and tensors[n].base is None:
+                written[tensors[n].offset] = n
+                known.add(n)
+    return tuple(tensors)
 
 
 def _options(batch, rounding, momentum, seed):

@@ -2,6 +2,7 @@
 import random
 import struct
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,6 +34,8 @@ def test_a_program_that_went_through_bytes_trains_with_the_same_bits(world, plan
     one, loss = execute.step(made, None, x[:2], y[:2], 0.1)
     two, same = execute.step(back, None, x[:2], y[:2], 0.1)
     assert loss == same and all(np.array_equal(v, two.values[n]) for n, v in one.values.items())
+    assert (back.report, back.flash_report) == (made.report, made.flash_report)
+    assert [replace(slot, name="") for slot in back.timeline] == [replace(slot, name="") for slot in made.timeline]
     assert (back.batch, back.rounding, back.seed, back.arena_bytes) == (2, "stochastic", 9, made.arena_bytes)
 
 
