@@ -105,7 +105,7 @@ class Graph:
 
     def const(self, name, dtype, data, *, dims=None, **options):
         """Append a const tensor with these values; a vector (O,) gets the dims (O, 1, 1, 1). Returns its number."""
-        data = np.ascontiguousarray(data, DTYPES[dtype])
+        data = np.array(data, DTYPES[dtype], order="C")         # a copy: the net may train on
         data = data.reshape(dims or (*data.shape, 1, 1, 1)[:4])
         data.flags.writeable = False
         return self.tensor(name, dtype, data.shape, place="const", data=data, **options)

@@ -138,3 +138,36 @@ def test_the_input_is_rounded_half_to_even_and_saturates(world, plan_of):
     values = np.float32([0.5, 1.5, 1e9, -1e9]) * np.float32(t.scale)
     seen = execute.encode(made, np.resize(values, (1, 1, 8, 8)).astype(np.float32)).reshape(-1)[:4]
     assert seen.tolist() == [np.clip(0 + t.zero, -128, 127), np.clip(2 + t.zero, -128, 127), 127, -128]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(24))
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_drawn_nets_train_as_torch_trains_them_and_each_pass_keeps_the_bits(drawn, precision, number):
+    net, x, y, chosen = drawn(number)
+    net = quantize.quantize_model(net, x, float_head=number % 3 > 0) if precision == "int8" else net
+    batch, momentum, lr = 1 + number % 3, (0.0, 0.9)[number % 2], 0.02
+    made = program.compile(net, x, chosen, precision=precision, batch=batch, momentum=momentum)
+    forward, parameters = train.planned(net, chosen)
+    inner, states, state = optimizers.sgd(momentum), [None] * len(parameters), None
+    step = inner if precision == "float32" else qas.optimizer(net, inner, store="nearest")
+    for k in range(3):
+        part = slice(batch * k, batch * (k + 1))
+        state, loss = execute.step(made, state, x[part], y[part], lr)
+        want = train.loss_of(forward(x[part]), y[part])
+        with torch.no_grad():
+            gradients = torch.autograd.grad(want, parameters, materialize_grads=True)
+            states = [step(p, g, s, lr) for p, g, s in zip(parameters, gradients, states, strict=True)]
+        assert abs(loss - want.item()) < (1e-4 if precision == "float32" else 0.05)
+    for part in made.layout:
+        t, want = made.tensors[part.number], net.get_parameter(part.name).detach().numpy()
+        value = state.values.get(part.number, t.data)
+        value = to_torch(value, part.shape, part.chw) if len(part.shape) > 1 else value.reshape(-1)
+        distance = np.abs(value.astype(np.float64) - want).max()
+        assert distance <= {"f32": 1e-4, "s8": 1, "s32": np.inf}[t.dtype], part.name
+    for stage in made.passes[1:]:
+        other = None
+        for k in range(3):
+            other, same = execute.step(stage.program, other, x[batch * k:batch * (k + 1)], y[batch * k:batch * (k + 1)], lr)
+        assert same == loss, stage.name
+    assert program.from_bytes(made.to_bytes()).report == made.report

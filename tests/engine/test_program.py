@@ -75,3 +75,15 @@ def test_a_flattened_image_is_read_in_the_engines_order():
     with torch.no_grad():
         assert torch.allclose(torch.from_numpy(execute.predict(made, None, x)), net(x), atol=1e-6)
     assert made.tensors[next(op for op in made.ops if op.kind == "GATHER")["x"]].dims == (5, 1, 1, 24)
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_a_net_that_trains_on_does_not_change_the_program(world, plan_of, precision):
+    net, x, _ = world("mlp", precision)
+    made = program.compile(net, x, plan_of("full", net), precision=precision)
+    before = made.weights().clone()
+    with torch.no_grad():
+        for p in net.parameters():
+            p.add_(1.0)
+    assert torch.equal(made.weights(), before) and made.to_bytes() == program.compile(
+        *(world("mlp", precision)[:2]), plan_of("full", net), precision=precision).to_bytes()
