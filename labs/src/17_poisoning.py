@@ -16,7 +16,8 @@
 # **Time.** About 55 minutes; the computer works about 15 seconds of it.
 #
 # **Where we are.** Section 12.6.1 of *On-Device Learning* (Data Poisoning), and Anomaly Detection in Section 12.6.6; in
-# volume 2, "Edge Intelligence": *Security*. In MITRE ATLAS this is the technique *Poison Training Data*.
+# volume 2, "Edge Intelligence": *Security*. In MITRE ATLAS this is the technique *Poison Training Data*; of the Five Safes it
+# asks for safe data and safe people.
 
 # %% tags=["imports"]
 from dataclasses import replace
@@ -136,10 +137,10 @@ moved = poisoning.by_feature(train_set.x, train_set.y, feature=(0, 5, 2), above=
 found = {}
 for name, y in {"at random": flipped, "by a rule": moved}.items():
     suspects, bad = labels.suspects(train_set.x, y, rng=rng), y != train_set.y
-    found[name] = 100 * suspects[bad].double().mean().item()
-    print(f"{name}: {int(bad.sum())} labels wrong, {int((suspects & bad).sum())} of them among {int(suspects.sum())} suspects")
-lab.claim(found["at random"] > 90 and found["by a rule"] < 15, "disagreement finds random flips, not a rule")
-lab.reveal("logic", found["by a rule"], unit="%", figure=viz.bars(
+    found[f"{name}: {int(bad.sum())} wrong, {int(suspects.sum())} suspects"] = 100 * suspects[bad].double().mean().item()
+by_chance, by_rule = found.values()
+lab.claim(by_chance > 90 and by_rule < 15, "disagreement finds random flips, not a rule")
+lab.reveal("logic", by_rule, unit="%", figure=viz.bars(
     found, y="wrong labels found, %", title="What follows a rule is learned, and then contradicts nobody"))
 
 # %%
@@ -276,8 +277,13 @@ lab.predict("loud", "Three of 100 users: how many times as loud until the bot re
 needed = next(times for times in range(1, 200) if bot_says(times) == "the soup is burnt")
 lab.claim(3 <= needed <= 30, "a few loud users are enough")
 lab.reveal("loud", needed, unit="times")
-print(f"at {needed} times: {bot_says(needed)}")
-print(f"the same, but a hundred messages of each user count: {bot_says(needed, most=100)}")
+
+# %% [markdown]
+# The same crowd, as loud as that. Of each user only the first so many messages of the evening count:
+
+# %%
+for most in (None, 1000, 100, 20):
+    print(f"{'all' if most is None else most:>4} messages of each user: {bot_says(needed, most=most)}")
 
 # %%
 viz.source(provenance.capped)
@@ -410,7 +416,7 @@ lab.explore(play, attack=list(ATTACKS), bad=(0, 8), defence=[*RULES, "watchman"]
 # %% [markdown]
 # ## 5 · The defence that costs more than the attack · 6 min
 #
-# Equal deals are rare. Take **alpha 0.1**: most devices own one to three digits. Nobody attacks, but the server is
+# Equal deals are rare. Take **alpha 0.1**: most devices own little but one to three digits. Nobody attacks, but the server is
 # careful and aggregates by the **median**, or by Krum.
 #
 # **Predict.** How many points does the median cost, compared with the mean, when nobody is bad?
