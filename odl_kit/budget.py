@@ -101,7 +101,8 @@ class Budget:
 class Board:
     """One device. flash, sram: bytes, as its data sheet says. fpu: "single", "double" or "" (none). source: where every figure stands.
 
-    sketch_flash, sketch_sram: what the Arduino core leaves to a program, where that is less.
+    sketch_flash, sketch_sram: what the Arduino core leaves to a program, where that is less. core_sram: what an empty sketch already takes of
+    that memory, the core's own variables and stacks; 0 where nobody has measured it.
     flash is None where the program lies on a card of any size. On a computer or phone `sram` is its DRAM.
     """
     title: str
@@ -112,6 +113,7 @@ class Board:
     source: str
     sketch_flash: int | None = None
     sketch_sram: int | None = None
+    core_sram: int = 0
 
     def budget(self):
         """The Budget of a program on this board: what the Arduino core leaves to it, else what the data sheet says."""
@@ -126,9 +128,9 @@ class Board:
 
 BOARDS = {
     "nano33": Board(
-        "Arduino Nano 33 BLE Sense", 1 * MB, 256 * KB, 64_000_000, "single", sketch_flash=983_040,
+        "Arduino Nano 33 BLE Sense", 1 * MB, 256 * KB, 64_000_000, "single", sketch_flash=983_040, core_sram=44_552,
         source="Arduino Nano 33 BLE Sense Rev2 data sheet ABX00069 (nRF52840, Cortex-M4F); ArduinoCore-mbed boards.txt, nano33ble "
-               "(maximum sketch)"),
+               "(maximum sketch); core_sram: what arduino-cli prints for an empty sketch (mbed_nano 4, global variables)"),
     "rp2040": Board(
         "Arduino Nano RP2040 Connect", 16 * MB, 264 * KB, 133_000_000, "",
         source="Arduino Nano RP2040 Connect tech specs ABX00052; ArduinoCore-mbed boards.txt, nanorp2040connect (264 KB of data; "

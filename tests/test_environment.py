@@ -25,9 +25,9 @@ def pyproject(*extras):
 
 
 def conda(text):
-    """{PyPI name: specifier} of an environment.yml. "x=1.2" is conda's way to write ==1.2.*"""
-    found = {}
-    for line in yaml.safe_load(text)["dependencies"]:
+    """{PyPI name: specifier} of an environment.yml, its pip part included. "x=1.2" is conda's way to write ==1.2.*"""
+    found, lines = {}, yaml.safe_load(text)["dependencies"]
+    for line in [line for line in lines if isinstance(line, str)] + [line for part in lines if isinstance(part, dict) for line in part["pip"]]:
         name, ranges = re.fullmatch(r"([\w-]+)\s*(.*)", line).groups()
         if re.fullmatch(r"=[\d.]+", ranges):
             ranges = f"={ranges}.*"
@@ -37,7 +37,7 @@ def conda(text):
 
 def disagreements(text):
     """Where an environment.yml does not fit pyproject.toml: list of sentences."""
-    have, want = conda(text), pyproject("lab")
+    have, want = conda(text), pyproject("lab", "board")
     # what the build needs as well, because the course is installed with --no-build-isolation
     want |= {need.name: need.specifier for need in map(Requirement, PROJECT["build-system"]["requires"])}
     wrong = [f"{name} is not there" for name in want if name not in have]
@@ -58,6 +58,7 @@ def test_environment_yml_has_the_packages_and_ranges_of_pyproject():
 @pytest.mark.parametrize("old, new, says", [
     ("pytorch-cpu>=2.4", "pytorch-cpu>=2.3", "torch"),
     ("  - nbclient>=0.10\n", "", "nbclient is not there"),
+    ("      - unicorn>=2.1.2\n", "", "unicorn is not there"),
     ("  - pip\n", "  - pip\n  - pandas\n", "pandas"),
     ("setuptools>=77", "setuptools", "setuptools"),
     ("python=3.11", "python", "pinned"),
@@ -75,7 +76,7 @@ def test_constraints_are_plain_versions_inside_the_ranges_of_pyproject():
         name, version = re.fullmatch(r"([a-z0-9-]+)==([0-9][0-9a-z.]*)", line).groups()
         assert name not in pins, f"{name} stands there twice"
         pins[name] = version
-    for name, ranges in pyproject("lab", "test").items():
+    for name, ranges in pyproject("lab", "test", "board", "build").items():
         assert name in pins, f"{name} is in pyproject.toml but has no line in constraints.txt"
         assert ranges.contains(pins[name]), f"{name}=={pins[name]} is outside {ranges}"
 

@@ -29,7 +29,7 @@ MAY = {
     "grading": {"lab"},
     "teaching": {"grading", "lab", "viz"},
     "doctor": {"data"},
-    "cli": {"grading", "teaching", "lab", "doctor", "federation", "defenses"},
+    "cli": {"grading", "teaching", "lab", "doctor", "federation", "defenses", "devices", "data"},
 }
 ONLY_IN_ONE_FILE = ("serial", "unicorn", "flwr", "dp_accounting", "numba")
 # Pieces are kept apart so that this file does not find itself.

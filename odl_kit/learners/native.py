@@ -71,7 +71,7 @@ def _library(source, folder):
 
 
 def _compiled(source, compiler, folder):
-    key = hashlib.sha256(repr((source.read_bytes(), compiler, _stamp(compiler), FLAGS, FOR_THIS_PROCESSOR, processor())).encode())
+    key = hashlib.sha256(repr((source.read_bytes(), compiler, stamp(compiler), FLAGS, FOR_THIS_PROCESSOR, processor())).encode())
     target = folder / f"{source.stem}-{key.hexdigest()[:20]}.{'dll' if os.name == 'nt' else 'so'}"
     try:
         return ctypes.CDLL(str(target))
@@ -107,7 +107,7 @@ def _compile(compiler, source, target):
     done.check_returncode()
 
 
-def _stamp(compiler):
+def stamp(compiler):
     """What changes when the compiler is updated, without the time it takes to ask it."""
     program = os.path.realpath(importlib.util.find_spec("ziglang").origin if "ziglang" in compiler else compiler[0])
     about = os.stat(program)
