@@ -4,8 +4,8 @@ Source: nets.glyph_net, trained on 150 printed characters (datasets/glyphs/pretr
 `digits`, handwritten (the clean half of sensor_shift), and `another camera`, the other half of it. A seed draws 400 pictures to test on
 and n / 10 of each digit to learn from. Each run is 4,000 pictures through Adam, batch 10, cosine rate; its rate is picked on the seeds 10
 and 11 at n = 100, one for a method and both targets. Further parts: the pull of L2-SP; source nets of four widths (trained here on the same
-150 characters, the rates are those of glyph_net); what cameras and resolutions do to features; TrAdaBoost and density ratios on the swipes
-of 24 simulated people; enrolment of one person by a net that tells twelve others apart.
+150 characters, each with rates of its own, three seeds); what cameras and resolutions do to features; TrAdaBoost and density ratios on
+the swipes of 24 simulated people; enrolment of one person by a net that tells twelve others apart.
 
     python benchmarks/transfer.py            prints tables, writes benchmarks/results/transfer.json (fifteen minutes)
     python benchmarks/transfer.py --again    the same, without what an earlier run left in build/transfer/
@@ -13,6 +13,7 @@ of 24 simulated people; enrolment of one person by a net that tells twelve other
 Each part is kept there once it is done, so that a run that was cut off goes on where it was.
 """
 import argparse
+import copy
 import json
 import shutil
 import statistics
@@ -34,6 +35,7 @@ PICTURES, BATCH = 4000, 10      # that pass through a net while it learns
 METHODS = {     # name: (starts from the source net?, layers that learn, rates to try)
     "scratch": (False, 15, (0.001, 0.002, 0.005, 0.01)), "head only": (True, 1, (0.01, 0.03, 0.1, 0.3)),
     "last 7 layers": (True, 7, (0.005, 0.01, 0.02)), "everything": (True, 15, (0.003, 0.005, 0.01, 0.02))}
+NARROW = {"head only": (0.01, 0.03, 0.1), "everything": (0.005, 0.01, 0.02, 0.03), "scratch": (0.005, 0.01, 0.02, 0.03)}   # source nets
 PULLS, WIDTHS, SHOTS, TAKES = (0.01, 0.1), (4, 8, 16, 32), (1, 2, 5), (1, 2, 5)
 seed = torch.Generator().manual_seed
 
@@ -83,8 +85,8 @@ def starts(s, rates):
     return found
 
 
-def by_width(width, s, rates):
-    """{weights, source accuracy, accuracy of head only and everything}: tiny_cnn, trained on 150 characters, then 100 digits."""
+def by_width(width, s):
+    """{weights, source accuracy, {method: {rate: accuracy}}}: tiny_cnn, trained on 150 characters, then on 100 clean digits."""
     rng = seed(s)
     data = datasets.load("glyphs")
     mine, *_ = episodes.split_classes(data.y, (150, 40, 50), rng=rng)
@@ -95,11 +97,11 @@ def by_width(width, s, rates):
     train.fit(net, x[~held], y[~held], epochs=12, batch_size=75, lr=optimizers.cosine(0.01), optimizer=optimizers.adam(), rng=rng,
               progress=False)
     learn, test = task("digits", s, 100)
-    fresh = {"head only": (transfer.with_head(net, 10, rng=seed(s)), 1), "everything": (transfer.with_head(net, 10, rng=seed(s)), 4),
-             "scratch": (nets.tiny_cnn(1, 10, width=width, rng=seed(s)), 4)}
-    found = {name: adapt(start, learn, test, layers, rates[name], s) for name, (start, layers) in fresh.items()}
+    known, layers = transfer.with_head(net, 10, rng=seed(s)), {"head only": 1, "everything": 4, "scratch": 4}
+    starts = {method: nets.tiny_cnn(1, 10, width=width, rng=seed(s)) if method == "scratch" else known for method in layers}
     return {"weights": sum(p.numel() for p in net[:-1].parameters()), "source": round(train.evaluate(net, x[held], y[held])["accuracy"], 4),
-            **found}
+            **{method: {lr: adapt(copy.deepcopy(starts[method]), learn, test, layers[method], lr, s) for lr in grid}
+               for method, grid in NARROW.items()}}
 
 
 @torch.no_grad()
@@ -222,7 +224,8 @@ def main():
     moved = {shots: [kept("swipes", swiped, s, shots) for s in tqdm(SEEDS, desc="swipes", leave=False)] for shots in SHOTS}
     child = {takes: [kept("child", enrolled, s, takes) for s in tqdm(SEEDS, desc="child", leave=False)] for takes in TAKES}
     begun = [kept("starts", starts, s, rates) for s in tqdm(SEEDS, desc="starts", leave=False)]
-    widths = {width: [kept("width", by_width, width, s, rates) for s in SEEDS[:3]] for width in tqdm(WIDTHS, desc="width", leave=False)}
+    widths = {width: {s: kept("widths", by_width, width, s) for s in (*TUNING, *SEEDS[:3])}
+              for width in tqdm(WIDTHS, desc="width", leave=False)}
     # whom the others' swipes serve worse than a coin would: a group made by its result, and named so in the lab
     turned = sorted(u for u in range(24) if statistics.mean(run["others' swipes alone"][str(u)] for run in moved[SHOTS[0]]) < 0.5)
     by_hand = {shots: {group: {way: [statistics.mean(run[way][str(u)] for u in range(24) if (u in turned) == (group == "turned round"))
@@ -231,7 +234,11 @@ def main():
     enrol = {takes: {way: {"found": [run[way][0] for run in runs], "false alarms": [run[way][1] for run in runs]} for way in runs[0]}
              for takes, runs in child.items()}
     started = {what: {name: [run[name][what] for run in begun] for name in begun[0]} for what in ("accuracy", "leave one out")}
-    complexity = {width: {key: [run[key] for run in runs] for key in runs[0]} for width, runs in widths.items()}
+    complexity = {}
+    for width, runs in widths.items():
+        best = {method: max(runs[TUNING[0]][method], key=lambda lr: sum(runs[s][method][lr] for s in TUNING)) for method in NARROW}    # noqa: B023
+        print(f"width {width}: rates {best}")
+        complexity[width] = {key: [runs[s][key][best[key]] if key in best else runs[s][key] for s in SEEDS[:3]] for key in runs[0]}
     print(rates, tried)
     for target in TARGETS:
         show(f"labels, {target}", {f"{name} {n}": runs for name, each in labels[target].items() for n, runs in each.items()})
