@@ -13,7 +13,7 @@
 #
 # **Prerequisites.** Lab 14.
 #
-# **Time.** About 55 minutes; the computer works about 15 seconds of it.
+# **Time.** About 60 minutes; the computer works about 20 seconds of it.
 #
 # **Where we are.** Section 12.6.1 of *On-Device Learning* (Data Poisoning), and Anomaly Detection in Section 12.6.6; in
 # volume 2, "Edge Intelligence": *Security*. In MITRE ATLAS this is the technique *Poison Training Data*; of the Five Safes it
@@ -29,6 +29,8 @@ from sklearn.svm import SVC
 from odl_kit import lab, viz
 from odl_kit.data import datasets, messages, partition
 from odl_kit.defenses import cusum, detection, labels, provenance, two_sample, watch
+from odl_kit.devices import board
+from odl_kit.engine import program
 from odl_kit.federation import aggregators, local, rounds
 from odl_kit.learners import train
 from odl_kit.models import flat, nets
@@ -573,6 +575,63 @@ viz.spread({f"{days} days": [run["alarm"] for run in runs if run["alarm"]] for d
 price = {"mean known" if count == "known" else f"{count} numbers to calibrate": 100 * rate
          for count, rate in recorded["cusum"].items()}
 viz.bars(price, y="quiet streams that ring, %", title="The price of an estimated mean is false alarms")
+
+# %% [markdown]
+# ## 7 · One of the twenty is a board · 5 min
+#
+# Nineteen clients are simulated, as before. The twentieth is a Cortex-M4 that trains in machine code, here a virtual one.
+# Somebody has filled its memory with labels *9 - y*. The board is honest: it learns what it is given. On the wire its
+# update looks like any other.
+
+# %%
+clients = partition.clients(train_set, deals["equal"])
+step = program.compile(net, train_set.x[:1], None, precision="float32", batch=12)
+
+
+def with_board(b, lie, w, chosen, *, rng):
+    """An Uplink of nineteen simulated clients and, as client 19, of the board; lie: what its labels become."""
+    work = local.train_cohort(net, clients, w, chosen[:-1], epochs=2, batch_size=12, lr=0.2, rng=rng)
+    x, y = clients[19]
+    update, count = b.update(w, x, lie(y), lr=0.2, steps=2 * len(y) // 12)
+    return replace(work, updates=torch.cat([work.updates, update[None]]), ids=chosen,
+                   num_examples=torch.cat([work.num_examples, torch.tensor([count])]))
+
+
+# %% [markdown]
+# **Predict.** The watchman judges from the fourth round on. In how many of six rounds is the poisoned board set aside?
+
+# %%
+lab.predict("board", "Rounds of six in which the poisoned board is set aside?",
+            options={"none": (0, 0), "one or two": (1, 2), "all three that are judged": (3, 3)})
+
+# %%
+def six_rounds(lie):
+    """A History with a board that was switched on for it."""
+    with board.open_board("virtual") as b:
+        b.load(step)
+        return rounds.run(w0, train=partial(with_board, b, lie), select=lambda number, rng: torch.arange(20), rounds=6,
+                          uplink=(watch.watch(),), rng=torch.Generator().manual_seed(0), progress=False)
+
+
+histories = {"right labels": six_rounds(lambda y: y), "labels 9 - y": six_rounds(mirror)}
+
+# %%
+seen = {}
+for name, history in histories.items():
+    ids, sums, times, _ = history.states[0]
+    score = unlike(sums / times[:, None])
+    seen[name] = {"the board": score[19].item(), "most unlike of the others": score[:19].max().item()}
+aside = watch.audit_log(histories["labels 9 - y"].set_aside).get(19, ((), ""))
+lab.claim(len(aside[0]) >= 2, "the poisoned board is set aside")
+lab.reveal("board", len(aside[0]), unit="rounds", figure=viz.bars(
+    seen, y="1 - cosine to the median after six rounds", title="A chip is judged by what it sends, like everybody"))
+
+# %%
+print(f"client 19, set aside in rounds {list(aside[0])}; the last time: {aside[1]}")
+
+# %% [markdown]
+# With `"/dev/ttyACM0"` in place of `"virtual"` the same lines speak to a real board. What the log cannot say: whether its owner
+# is an attacker, or a victim who bought a poisoned data set.
 
 # %% [markdown]
 # **What to keep.** Poison hurts who memorises, and who aggregates by a mean. Accuracy hides it: look at the class that is
