@@ -93,12 +93,12 @@ class Program:
         return _table(self)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Stage:
     """The graph after one pass, as a Program that can be run, packed as an allocator at run time would. bound: no arena can be smaller."""
     name: str
-    program: Program = field(repr=False)
-    bound: int = 0
+    program: Program
+    bound: int
 
     @property
     def ops(self):
@@ -107,6 +107,9 @@ class Stage:
     @property
     def arena_bytes(self):
         return self.program.arena_bytes
+
+    def __repr__(self):
+        return f"{self.name}: {self.ops} ops, arena {self.arena_bytes:,} B (bound {self.bound:,} B)"
 
 
 PASSES = (("prune", schedule.prune), ("reorder", schedule.reorder), ("in place", schedule.in_place))

@@ -35,6 +35,9 @@ def world():
     def make(name, precision="float32"):
         x, y = torch.rand(12, 1, 8, 8, generator=seed(1)), torch.randint(10, (12,), generator=seed(2))
         net = NETS[name](seed(0))
+        for key, p in net.named_parameters():
+            if key.endswith("bias"):        # not the zeros with which a net begins
+                nn.init.uniform_(p, -0.2, 0.2, generator=seed(3))
         return (net if precision == "float32" else quantize.quantize_model(net, x)), x, y
     return make
 

@@ -18,6 +18,7 @@ def test_a_program_is_frozen_and_prints_its_ops_by_name(world, plan_of):
     assert lines[0].startswith(f"Program int8, batch 1: {len(made.ops)} ops, {made.num_forward} of them forward")
     assert len(lines) == 1 + len(made.ops)
     assert re.search(r"CONV +x=input, w=stem.weight, b=stem.bias", repr(made)) and "CONV_DW_UPDATE" in repr(made)
+    assert repr(made.passes[-1]) == f"pack: {len(made.ops)} ops, arena {made.arena_bytes:,} B (bound {made.passes[-1].bound:,} B)"
     with pytest.raises(FrozenInstanceError):
         made.batch = 2
     with pytest.raises(ValueError, match="read-only"):
