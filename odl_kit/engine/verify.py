@@ -11,6 +11,7 @@ from odl_kit.engine.workspace import workspace_bytes
 
 VALUE, STORED = ("s8", "f32"), ("s8", "s32", "f32")
 TYPES = {"x": VALUE, "y": VALUE, "w": STORED, "b": STORED, "labels": ("s32",), "channels": ("u16",), "mask": ("bits",), "place": ("u8",)}
+MOST = 65535        # of what 16 bits hold; so many int8 products stay below 2^31
 FORWARD = ("CONV", "ADD", "AVG_POOL", "MAX_POOL", "RELU", "DEQUANTIZE", "GATHER")
 
 
@@ -45,6 +46,9 @@ def _ends(p):
             t = p.tensors[number]
             need(t.place == "arena" and t.dtype in types, f"{name} is {t.dtype} in {t.place}: it must be {' or '.join(types)} in the arena")
             need(all(want in (None, d) for want, d in zip(dims, t.dims, strict=True)), f"{name} has dims {t.dims}, not {dims}")
+    for t in p.tensors:
+        need(max(t.dims) <= MOST, f"{t.name} has dims {t.dims}: at most {MOST}; use a smaller layer or image")
+    need(max(len(p.tensors), len(p.ops)) < MOST, f"{len(p.tensors)} tensors, {len(p.ops)} ops: fewer than {MOST} can be numbered")
     t = p.tensors[p.input]
     need(t.dtype == "f32" or isfinite(t.scale) and t.scale > 0, f"the input has the scale {t.scale}: it must be above 0")
     loss = any(op.kind == "LOSS" for op in p.ops)
@@ -68,7 +72,9 @@ def _operands(op, tensors):
     if "channels" in found:
         need(found["channels"].place == "const", "channels must be constant")
         need((np.diff(found["channels"].data.reshape(-1).astype(np.int64)) > 0).all(), "channels must ascend")
+    window = (*op.kernel, *op.stride, *op.padding)
     need(min(*op.kernel, *op.stride, op.groups) >= 1, f"kernel {op.kernel}, stride {op.stride}, groups {op.groups}: at least 1")
+    need(max(window) <= 255, f"kernel {op.kernel}, stride {op.stride}, padding {op.padding}: a byte holds at most 255; use a smaller map")
     return found
 
 
@@ -100,6 +106,7 @@ def _conv(op, t):
     x, w, y = (t[role] for role in "xwy")
     _convolution(op, x.dims, w.dims, y.dims)
     need(x.dtype == w.dtype == y.dtype, f"x is {x.dtype}, w {w.dtype}, y {y.dtype}: they must be of one type")
+    need(x.dtype == "f32" or w.size // w.dims[0] <= MOST, f"an output sums {w.size // w.dims[0]} products, an int32 may hold {MOST}")
     need(("m" in t) == (x.dtype == "s8"), "m stands in int8 convolutions, and in all of them")
     need("b" not in t or t["b"].dtype == {"s8": "s32", "f32": "f32"}[x.dtype], "the bias of int8 is s32, that of f32 is f32")
     _vector(t, "b", y.dims[3])

@@ -8,9 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from odl_kit import home
 from odl_kit.engine import graph, program, verify
+from odl_kit.models import quantize
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +111,17 @@ def test_input_labels_logits_and_loss_are_what_the_host_takes_them_for(made):
 def test_the_graph_before_pruning_is_for_numpy_alone(made):
     with pytest.raises(ValueError, match="of chosen channels it holds these alone"):
         made.passes[1].program.to_bytes()
+
+
+def test_what_a_byte_or_16_bits_cannot_hold_is_refused_before_it_is_written():
+    wide = nn.Sequential(nn.Conv2d(1, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    with pytest.raises(ValueError, match=r"AVG_POOL: kernel \(300, 2\).*at most 255; use a smaller map"):
+        program.compile(wide, torch.zeros(1, 1, 300, 2), None, precision="float32")
+    with pytest.raises(ValueError, match="0.weight has dims .*70000.*at most 65535"):
+        program.compile(nn.Sequential(nn.Linear(70_000, 2)), torch.zeros(1, 70_000), None, precision="float32")
+    deep = nn.Sequential(nn.Linear(65_536, 2), nn.Linear(2, 2))
+    with pytest.raises(ValueError, match="'0' sums 65536 products"):
+        program.compile(quantize.quantize_model(deep, torch.ones(2, 65_536) * 1e-3), torch.zeros(1, 65_536), None)
 
 
 def test_a_weight_gradient_that_claims_huge_groups_costs_no_memory():
