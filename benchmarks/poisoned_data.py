@@ -1,6 +1,6 @@
 """Wrong labels, back doors and a bot that hears loud users, on one device, over five seeds (lab 17).
 
-1,437 digits; of their labels a share is wrong, or a share of the pictures carries a trigger. The bot hears the 10,000 messages of `typing`.
+1,438 digits; of their labels a share is wrong, or a share of the pictures carries a trigger. The bot hears the 10,000 messages of `typing`.
 A seed draws the split, what is wrong, the order, and the first weights of a net.
 
     python benchmarks/poisoned_data.py          prints tables, writes benchmarks/results/poisoned_data.json (two minutes)
