@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from odl_kit import home
+from odl_kit.devices import build
+from odl_kit.devices.machine import Machine
 from odl_kit.engine import blob, emit_c, execute, program
 from odl_kit.learners.plan import UpdatePlan
 
@@ -90,3 +92,44 @@ def test_a_name_that_c_does_not_know_is_refused(world, plan_of):
     made = program.compile(net, x, plan_of("full", net), precision="float32")
     with pytest.raises(ValueError, match="name '3d net'"):
         emit_c.source(made, "3d net")
+
+
+MAIN = """
+#include <stdint.h>
+void *net_input(void); int32_t *net_labels(void); uint8_t *net_state(void); void net_forward(void); float net_step(float lr);
+typedef union { uint32_t u; float f; } bits;
+uint32_t train(uint32_t lr); uint32_t train(uint32_t lr) { bits in, out; in.u = lr; out.f = net_step(in.f); return out.u; }
+int main(void) {
+  volatile uint32_t *device = (volatile uint32_t *)0x40000000u;
+  void (*keep[])(void) = {(void (*)(void))train, net_forward, (void (*)(void))net_input, (void (*)(void))net_labels,
+                          (void (*)(void))net_state};
+  for (int i = 0; i < 5; i++) device[1] = (uint32_t)(uintptr_t)keep[i];
+  device[0] = 1;                       /* started: .data and .bss are there */
+  for (;;) {}
+}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_on_a_cortex_m4_emitted_c_has_the_same_bits_and_frozen_weights_take_no_ram(world, plan_of, tmp_path, precision):
+    pytest.importorskip("ziglang", reason="needs the extra `build`")
+    net, x, y = world("mobile_net", precision)
+    made = program.compile(net, x, plan_of("sparse", net), precision=precision, batch=2)
+    (tmp_path / "net.c").write_text(emit_c.source(made), encoding="utf-8")
+    (tmp_path / "main.c").write_text(MAIN, encoding="utf-8")
+    kernels = [f for f in CORE.glob("*.c") if f.stem not in ("odl_server", "odl_wire")]
+    device = {0x40000000: (lambda offset: 0, lambda offset, value: offset or board.stop())}
+    board = Machine(build.firmware(*kernels, tmp_path / "net.c", tmp_path / "main.c"), devices=device)
+    board.run()
+    at, state = board.image.symbols, None
+    assert at["link_data_end"] - at["link_data_begin"] == made.state_bytes
+    assert 0 <= at["link_bss_end"] - at["link_bss_begin"] - made.arena_bytes < 32      # the arena, the number of the step
+    for k in range(4):
+        part = slice(2 * k, 2 * k + 2)
+        board.write(board.call("net_input"), execute.encode(made, x[part]).tobytes())
+        board.write(board.call("net_labels"), y[part].numpy().astype(np.int32).tobytes())
+        loss = np.uint32(board.call("train", int(np.float32(0.05).view(np.uint32)))).view(np.float32)
+        state, want = execute.step(made, state, x[part], y[part], np.float32(0.05))
+        assert loss == np.float32(want)
+        assert board.read(board.call("net_state"), made.state_bytes) == state_bytes(made, state)
