@@ -113,7 +113,6 @@ int main(void) {
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_on_a_cortex_m4_emitted_c_has_the_same_bits_and_frozen_weights_take_no_ram(world, plan_of, tmp_path, precision):
-    pytest.importorskip("ziglang", reason="needs the extra `build`")
     net, x, y = world("mobile_net", precision)
     made = program.compile(net, x, plan_of("sparse", net), precision=precision, batch=2)
     (tmp_path / "net.c").write_text(emit_c.source(made), encoding="utf-8")
