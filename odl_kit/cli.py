@@ -105,6 +105,17 @@ def update(args, extra):
     return console.main(extra)
 
 
+def board(args, extra):
+    """Boards, virtual and real: list, info, selftest, train, bench."""
+    from odl_kit.data import datasets
+    try:
+        from odl_kit.devices import console
+    except ImportError as error:
+        print(f"odl board: {error}", file=sys.stderr)
+        return 2
+    return console.main(extra, digits=lambda: datasets.load("digits"))
+
+
 def browser(args, extra):
     """Open every lab in a real JupyterLab and Chromium, light and dark, wide and narrow; leaves screenshots."""
     return python("tests/browser/walk.py", *extra)
@@ -182,8 +193,8 @@ def ledger(args, extra):
 
 COMMANDS = {"lab": lab, "test": test, "check": check, "labs": build, "build": build, "browser": browser, "bench": bench, "size": size,
             "doctor": doctor, "federate": federate, "ledger": ledger, "progress": progress, "new-lab": new_lab, "site": site,
-            "slides": slides, "release": release, "grade": grade, "update": update}
-OWN_HELP = (build, browser, progress, new_lab, site, slides, release, grade, update)    # these hand all that follows on, --help too
+            "slides": slides, "release": release, "grade": grade, "update": update, "board": board}
+OWN_HELP = (build, browser, progress, new_lab, site, slides, release, grade, update, board)    # these hand all that follows on, --help too
 PASS_ON = (*OWN_HELP, lab, test, check, bench)                                  # these what they do not know
 
 

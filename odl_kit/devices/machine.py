@@ -3,6 +3,7 @@
 Unicorn does the work (its core is QEMU's). Instructions are counted exactly, block by block; they are not cycles: no wait states, no bus.
 """
 import struct
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,7 +17,6 @@ except ImportError as error:
 
 FLASH, RAM, SYSTEM = 0, 0x20000000, 0xE000E000
 CPACR, AIRCR, RESET_KEY = 0xD88, 0xD0C, 0x05FA0004
-SLICE_S = 0.25              # so often a run looks whether Ctrl-C was pressed
 ARGUMENTS = (arm.UC_ARM_REG_R0, arm.UC_ARM_REG_R1, arm.UC_ARM_REG_R2, arm.UC_ARM_REG_R3)
 RETURN = 0x10000000         # where a called function returns to: mapped, never executed (0xFF000000 and above would mean an exception)
 
@@ -110,7 +110,7 @@ class Machine:
     def run(self, *, limit_s=60.0):
         """Execute until a device calls stop(). Raises Fault, PowerCut, or TimeoutError after limit_s of real time."""
         if not self._on:
-            raise PowerCut("the board has no power: call power_on()")
+            raise PowerCut("the board has no power: call power_on(), or power_cycle() of its port")
         self._stopped = False
         if self._cut is None:
             return self._run(limit_s)
@@ -123,18 +123,19 @@ class Machine:
                 raise PowerCut("the power was cut: RAM is lost, flash is not")
 
     def _run(self, limit_s, count=0):
-        waited = 0.0
         while not self._stopped:
-            try:
-                self._uc.emu_start(self._pc() | 1, RETURN, 0 if count else int(SLICE_S * 1e6), count)
+            began = time.monotonic()
+            try:        # a stop from outside, as by the timeout, is not exact: nothing may go on after one
+                self._uc.emu_start(self._pc() | 1, RETURN, 0 if count else int(limit_s * 1e6), count)
             except uc.UcError as error:
                 raise Fault(f"{error}, {self._where()}") from None
             if self._wants_reset:
                 self.reset()
             elif count or self._pc() == RETURN:
                 return
-            elif (waited := waited + SLICE_S) >= limit_s and not self._stopped:
-                raise TimeoutError(f"still running after {limit_s:g} s: {self._where()}")
+            elif not self._stopped:
+                self._on = False
+                raise TimeoutError(f"still running after {time.monotonic() - began:.1f} s: {self._where()}; power it on again")
 
     def call(self, function, *arguments, limit_s=60.0):
         """Call a function of the firmware with up to 8 whole numbers (pointers, ints; a float as its bits) -> r0 as unsigned int.
