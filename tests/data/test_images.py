@@ -47,3 +47,34 @@ def test_a_turn_of_90_degrees_is_rot90():
 def test_pictures_that_are_not_square_are_refused():
     with pytest.raises(ValueError, match=r"\(N, C, H, H\).*\(2, 1, 4, 5\)"):
         images.bad_sensor(torch.zeros(2, 1, 4, 5), rng=seed(0))
+
+
+def test_the_same_camera_changes_nothing():
+    x = torch.rand(3, 2, 8, 8, generator=seed(0))
+    assert torch.equal(images.camera(x), x)
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_camera_turned_by_quarters_is_rot90(quarters):
+    x = torch.rand(2, 1, 8, 8, generator=seed(0))
+    assert torch.allclose(images.camera(x, turn=90 * quarters), x.rot90(quarters, (-2, -1)), atol=1e-5)
+
+
+def test_contrast_squeezes_around_grey_or_turns_into_the_negative():
+    x = torch.rand(2, 1, 8, 8, generator=seed(0))
+    assert torch.allclose(images.camera(x, contrast=0.2), torch.from_numpy(0.4 + 0.2 * x.numpy()), atol=1e-6)
+    assert torch.allclose(images.camera(x, contrast=-1), 1 - x, atol=1e-6)
+    assert torch.equal(images.camera(x, contrast=0), torch.full_like(x, 0.5))
+
+
+def test_noise_has_the_deviation_one_asked_for_and_stays_within_the_picture():
+    x = torch.full((100, 1, 8, 8), 0.5)
+    noisy = images.camera(x, noise=0.1, rng=seed(0))
+    assert (noisy - x).std().item() == pytest.approx(0.1, rel=0.03)
+    assert images.camera(x, noise=9, rng=seed(0)).min() == 0 and torch.equal(noisy, images.camera(x, noise=0.1, rng=seed(0)))
+
+
+@pytest.mark.parametrize("width, options, words", [(5, {}, "turned"), (4, {"noise": -1}, "noise=-1"), (4, {"noise": 0.1}, "rng=None")])
+def test_a_camera_that_cannot_be_is_refused(width, options, words):
+    with pytest.raises(ValueError, match=words):
+        images.camera(torch.zeros(2, 1, 4, width), **options)
