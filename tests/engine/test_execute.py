@@ -11,7 +11,8 @@ from odl_kit.engine.parameters import to_torch
 from odl_kit.learners import optimizers, plan, qas, train
 from odl_kit.models import flat, nets, quantize
 
-NETS, PLANS = ("mlp", "tiny_cnn", "ds_cnn", "mobile_net"), ("full", "head_only", "bias_only", "sparse")
+NETS = ("mlp", "tiny_cnn", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ds_cnn", "mobile_net")))
+PLANS = ("full", "head_only", "bias_only", "sparse")
 seed = torch.Generator().manual_seed
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from odl_kit import home
 from odl_kit.engine import pack, program
 
-NETS, PLANS = ("mlp", "tiny_cnn", "ds_cnn", "mobile_net"), ("full", "head_only", "bias_only", "sparse")
+NETS = ("mlp", "tiny_cnn", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ds_cnn", "mobile_net")))
+PLANS = ("full", "head_only", "bias_only", "sparse")
 
 
 def simulated(p):
@@ -76,7 +77,7 @@ def test_first_fit_never_overlaps_and_its_best_order_is_found(tensors):
 
 
 def test_the_same_seed_packs_the_same_way(world, plan_of):
-    net, x, _ = world("mobile_net", "int8")
+    net, x, _ = world("tiny_cnn", "int8")
     first, second = (program.compile(net, x, plan_of("full", net), seed=3) for _ in range(2))
     assert [t.offset for t in first.tensors] == [t.offset for t in second.tensors]
 

@@ -4,12 +4,13 @@ import pytest
 from odl_kit.engine import program, report
 from odl_kit.learners import memory
 
+NETS = ("mlp", "tiny_cnn", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ds_cnn", "mobile_net")))
 PLANS = ("full", "head_only", "bias_only", "sparse")
 
 
 @pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("precision", ["float32", "int8"])
-@pytest.mark.parametrize("name", ["mlp", "tiny_cnn", "ds_cnn", "mobile_net"])
+@pytest.mark.parametrize("name", NETS)
 def test_pushed_everything_lies_in_ram_and_in_flash_only_what_learns_does(world, plan_of, name, precision, plan):
     net, x, _ = world(name, precision)
     made = program.compile(net, x, plan_of(plan, net), precision=precision, momentum=0.9)
@@ -21,7 +22,7 @@ def test_pushed_everything_lies_in_ram_and_in_flash_only_what_learns_does(world,
 
 
 @pytest.mark.parametrize("plan", PLANS)
-@pytest.mark.parametrize("name", ["mlp", "tiny_cnn", "ds_cnn", "mobile_net"])
+@pytest.mark.parametrize("name", NETS)
 def test_what_is_saved_is_what_the_meter_says_a_device_keeps(world, plan_of, name, plan):
     net, x, _ = world(name, "int8")
     made, meter = program.compile(net, x, plan_of(plan, net)), memory.memory_report(net, x[:1], plan_of(plan, net), rule="device")

@@ -6,7 +6,8 @@ import torch
 from odl_kit.engine import execute, program
 from odl_kit.learners.plan import UpdatePlan
 
-NETS, PLANS = ("mlp", "tiny_cnn", "ds_cnn", "mobile_net"), ("full", "head_only", "bias_only", "sparse")
+NETS = ("mlp", "tiny_cnn", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ds_cnn", "mobile_net")))
+PLANS = ("full", "head_only", "bias_only", "sparse")
 
 
 def trained(made, x, y, steps=3):
