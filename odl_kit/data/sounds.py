@@ -1,8 +1,19 @@
 """What happens to a sound on its way into a device, in the features of `keywords`: jitter (the same word, said again), muffled, noisy.
 
-x is (N, 1, frames, bands) float32: log energy, 0 and 1 the mean and the standard deviation of a band, as the card of the data set says.
+recordings are the WAV files that a data set holds to listen to. Elsewhere x is (N, 1, frames, bands) float32: log energy, 0 and 1 the mean
+and the standard deviation of a band, as the card of the data set says.
 """
 import torch
+
+from odl_kit import home
+
+
+def recordings(name):
+    """{file name without its end: bytes of a WAV file} of data set `name`, in alphabetical order. ValueError if it holds none."""
+    paths = sorted((home() / "datasets" / name / "wav").glob("*.wav"))
+    if not paths:
+        raise ValueError(f"{name} holds no recordings: `keywords` does, in datasets/keywords/wav")
+    return {path.stem: path.read_bytes() for path in paths}
 
 
 def jitter(x, *, rng, shift=4, noise=0.15):

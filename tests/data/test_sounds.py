@@ -43,3 +43,11 @@ def test_noise_adds_energies_as_a_sum_of_powers_does():
 def test_one_unit_of_the_keywords_is_about_three_nats_in_every_band():
     step = cards.arrays("keywords")["band_step"]
     assert np.abs(step / datasets.cards.read("keywords")["scale"]["x"] - 3.0).max() < 0.55
+
+
+def test_the_recordings_are_the_files_of_the_data_set():
+    found = sounds.recordings("keywords")
+    assert list(found) == sorted(found) and {"no_german", "no_whisper"} <= set(found)
+    assert all(data[:4] == b"RIFF" and data[8:12] == b"WAVE" for data in found.values())
+    with pytest.raises(ValueError, match="digits holds no recordings"):
+        sounds.recordings("digits")
