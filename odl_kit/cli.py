@@ -143,9 +143,8 @@ def size(args, extra):
         print(f"{count:6}  {name}")
     longest = max(lines["odl_kit"], key=lines["odl_kit"].get)
     print(f"\n{lines['odl_kit'][longest]:6}  is the longest: {longest}\n")
-    for folder, files in lines.items():
-        if files:
-            print(f"{sum(files.values()):6}  {folder}: {len(files)} files")
+    for folder, files in ((folder, files) for folder, files in lines.items() if files):
+        print(f"{sum(files.values()):6}  {folder}: {len(files)} files")
     print(f"{sum(sum(files.values()) for files in lines.values()):6}  in all")
     return 0
 
