@@ -50,7 +50,7 @@ def test_a_wrong_command_line_is_status_2(capsys):
 def test_the_makefile_has_a_target_for_every_command_and_no_other():
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     called = set(re.findall(r"^\t\$\(ODL\) (\w+)", text, re.M))
-    assert called | {"labs", "ledger", "federate", "progress", "new-lab", "release", "grade", "update"} == set(cli.COMMANDS)
+    assert called | {"labs", "ledger", "federate", "progress", "new-lab", "release", "grade", "update", "board"} == set(cli.COMMANDS)
     targets = set(re.findall(r"^([a-z]+):", text, re.M))
     assert targets == set(re.search(r"^\.PHONY: (.*)", text, re.M).group(1).split())
     assert {"help", "lab", "test", "check", "labs", "browser", "bench", "size", "clean"} <= targets
