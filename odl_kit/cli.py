@@ -108,11 +108,7 @@ def update(args, extra):
 def board(args, extra):
     """Boards, virtual and real: list, info, selftest, train, bench."""
     from odl_kit.data import datasets
-    try:
-        from odl_kit.devices import console
-    except ImportError as error:
-        print(f"odl board: {error}", file=sys.stderr)
-        return 2
+    from odl_kit.devices import console
     return console.main(extra, digits=lambda: datasets.load("digits"))
 
 

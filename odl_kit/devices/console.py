@@ -6,7 +6,7 @@ from contextlib import nullcontext
 import torch
 
 from odl_kit.budget import BOARDS, in_kib
-from odl_kit.devices import board, links, selftest
+from odl_kit.devices import links, selftest
 from odl_kit.engine import program
 from odl_kit.learners import plan
 from odl_kit.models import nets, quantize
@@ -25,7 +25,7 @@ NETS = {"mlp": lambda rng: nets.mlp(64, 32, 10, rng=rng), "tiny_cnn": lambda rng
 
 
 def main(argv, *, digits):
-    """Run one of the commands; returns its exit status. digits() -> a data set with x (N, 1, 8, 8) and y (N,): the rooms below bring none."""
+    """Run one of the commands; returns its exit status. digits() -> a data set with x (N, 1, 8, 8) and y (N,): no room imports data."""
     parser = argparse.ArgumentParser(prog="odl board", description=HELP, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, run in COMMANDS.items():
@@ -46,6 +46,11 @@ def main(argv, *, digits):
         return 1
 
 
+def _open(url):
+    from odl_kit.devices import board  # here, so that a package that is missing becomes one line and not a traceback
+    return board.open_board(url)
+
+
 def _list(args):
     """The boards that are plugged in, and those that need no hardware."""
     try:
@@ -53,24 +58,24 @@ def _list(args):
             print(port)
     except ImportError as error:
         print(f"serial ports: {error}")
-    for name, limits in BOARDS.items():
-        if limits.flash and limits.sram <= 2**20:
-            room = limits.budget().sram - limits.core_sram
-            print(f"{f'virtual?board={name}':<24} {in_kib(room)} of memory, as on {limits.title}")
+    from odl_kit.devices.virtual import MODELS
+    for name in MODELS:
+        room = BOARDS[name].budget().sram - BOARDS[name].core_sram
+        print(f"{f'virtual?board={name}':<24} {in_kib(room)} of memory, as on {BOARDS[name].title}")
     print(f"{'host':<24} this computer, with a C compiler\n{'qemu':<24} the virtual board's firmware in QEMU")
     return 0
 
 
 def _info(args):
     """What a board says of itself."""
-    with board.open_board(args.board) as device:
+    with _open(args.board) as device:
         print(device.info())
     return 0
 
 
 def _selftest(args):
     """Train small nets on the board and in NumPy, and compare every bit."""
-    with board.open_board(args.board) as device:
+    with _open(args.board) as device:
         checks = []
         for check in selftest.run(device):
             print(check, flush=True)
@@ -82,7 +87,7 @@ def _train(args):
     """Train a net on digits: four of five examples in their order, the others to test."""
     data = args.digits()
     cut = len(data.y) * 4 // 5
-    with board.open_board(args.board) as device:
+    with _open(args.board) as device:
         device.load(_program(args.net, args.precision, data.x, None))
         print(f"before: {_score(device, data, cut)}")
         losses = device.train(data.x[:cut], data.y[:cut], lr=args.lr)
@@ -96,7 +101,7 @@ def _bench(args):
     """Instructions (on the virtual board) or clock ticks of one step of training, for three nets and two plans."""
     data = args.digits()
     print(f"{'net':<12}{'plan':<8}{'blob':>12}{'arena':>12}{'step':>14}{'forward':>14}")
-    with board.open_board(args.board) as device:
+    with _open(args.board) as device:
         counting = device.link.machine.counting() if hasattr(device.link, "machine") else nullcontext()
         with counting:
             for name in NETS:

@@ -59,6 +59,8 @@ class QemuPort:
     """
 
     def __init__(self, board="nano33", *, firmware=None):
+        if board not in virtual.MODELS:
+            raise ValueError(f"board={board}: it can have the memory of {', '.join(virtual.MODELS)}")
         if not shutil.which(QEMU):
             raise OSError(f"no {QEMU} here: on Debian apt install qemu-system-arm, on macOS brew install qemu")
         self._folder = tempfile.TemporaryDirectory()

@@ -27,7 +27,8 @@ def programs(seed=0):
     for name, net in (("dense", nets.mlp(64, 16, 4, rng=rng)), ("conv", nets.ds_cnn(1, 4, width=8, norm=None, rng=rng))):
         for precision, rounding in (("float32", "nearest"), ("int8", "nearest"), ("int8", "stochastic")):
             ready = net if precision == "float32" else quantize.quantize_model(net, x)
-            made[f"{name} {precision} {rounding}"] = (program.compile(ready, x, None, precision=precision, batch=BATCH, rounding=rounding), x, y)
+            compiled = program.compile(ready, x, None, precision=precision, batch=BATCH, rounding=rounding)
+            made[f"{name} {precision} {rounding}"] = compiled, x, y
     return made
 
 

@@ -12,6 +12,7 @@ from odl_kit.devices.machine import RAM, Machine
 FIRMWARE = Path(__file__).with_name("firmware.elf")
 TIMER, UART = 0x40000000, 0x40004000            # CMSDK, as on Arm's MPS2 (Application Note AN386)
 DATA, STATE, VALUE = 0, 4, 4
+MODELS = tuple(name for name, board in BOARDS.items() if 2**15 <= board.sram <= 2**20)     # whose memory it can have
 IDLE = 3                                        # polls of an empty UART in a row: sending polls it too, between two bytes
 
 
@@ -25,11 +26,13 @@ def firmware_for(board, firmware=None):
 class VirtualPort:
     """write(data) runs the firmware until it waits for more; read(size) gives what it sent. machine: the Machine beneath.
 
-    board: a name in BOARDS. firmware: bytes of an ELF file, None: the one that the package brings. limit_s: real time that it may work on
+    board: one of MODELS. firmware: bytes of an ELF file, None: the one that the package brings. limit_s: real time that it may work on
     what came.
     """
 
     def __init__(self, board="nano33", *, firmware=None, limit_s=120.0):
+        if board not in MODELS:
+            raise ValueError(f"board={board}: the virtual board, a Cortex-M4, can have the memory of {', '.join(MODELS)}")
         limits = BOARDS[board].budget()
         self.timeout, self.write_timeout, self.limit_s = 0, 0, limit_s      # the first two for pyserial's sake: nothing here waits
         self._in, self._out, self._empty = deque(), bytearray(), 0
@@ -40,7 +43,11 @@ class VirtualPort:
         """Hand bytes to the board and let it work until it waits again. Raises machine.Fault, PowerCut or TimeoutError."""
         self._in.extend(data)
         self._empty = 0
-        self.machine.run(limit_s=self.limit_s)
+        try:
+            self.machine.run(limit_s=self.limit_s)
+        except KeyboardInterrupt:           # it stopped anywhere: begin anew, as a board whose plug was pulled
+            self.power_cycle()
+            raise
         return len(data)
 
     def read(self, size=1):
