@@ -300,7 +300,7 @@ def trade_off(name):
 
 
 viz.curve({name: trade_off(name) for name in ("L2", "EWC", "LwF", "old clips")}, x="old users' accuracy, %",
-          y="the user's accuracy, %", title="A few old clips give more than any penalty")
+          y="the user's accuracy, %", title="At equal cost to the others, old clips leave the user most")
 
 # %% [markdown]
 # A harder pull buys less forgetting with less learning. EWC lies a little above L2: to know which weights matter is worth
@@ -343,7 +343,8 @@ lab.reveal("pseudo", right(alone, test) - right(net, test), unit="points", figur
 # %%
 NO_LABELS = ["as shipped", "no shots, pseudo-labels", "statistics", "shots, twice the steps", "shots + pseudo-labels",
              "shots + verified ones", "shots + true labels"]
-viz.spread(over_users("methods", NO_LABELS), y="accuracy, %", title="Without shots, pseudo-labels harm; with shots, they add what is within chance")
+viz.spread(over_users("methods", NO_LABELS), y="accuracy, %",
+           title="Without shots, pseudo-labels harm; with shots, they add what is within chance")
 
 # %% [markdown]
 # Without shots it harms, in all five nets: the user loses 5 to 8 points and the old users 8 to 12. After three shots,
@@ -370,7 +371,8 @@ def may_serve(shadow, clips):
 
 shadows = {"its own answers": alone, "full": made["full"], "full + old clips": cures["full + old clips"]}
 for name, shadow in shadows.items():
-    print(f"{name:<18}", *may_serve(shadow, confirmed))
+    passed, why = may_serve(shadow, confirmed)
+    print(f"{name:<18}{'may serve' if passed else 'may not serve'}: {why}")
 lab.claim(not may_serve(alone, confirmed)[0], "the gate stops the net that learned from its own answers")
 
 # %% [markdown]
