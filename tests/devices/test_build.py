@@ -42,7 +42,7 @@ def test_a_firmware_made_by_gcc_computes_the_same_bits(need_tool, tmp_path):
 @pytest.mark.parametrize("compiler", [("gcc",), ("arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb"), ("avr-gcc", "-mmcu=atmega2560")])
 def test_wire_and_server_compile_without_a_warning(need_tool, tmp_path, compiler):
     need_tool(compiler[0], hint=f"apt-get install a package with {compiler[0]}")
-    for name in ("odl_wire.c", "odl_server.c"):
+    for name in ("odl_wire.c", "odl_server.c", "odl_command.c"):
         command = [*compiler, *build.STRICT, "-c", HARDWARE / "odl" / "src" / name, "-o", tmp_path / "x.o"]
         assert subprocess.run(command, capture_output=True, text=True).stderr == ""
 
