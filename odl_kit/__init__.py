@@ -4,8 +4,8 @@ budget       what a device can hold and spend; the record every technique report
 data         datasets, partition, text                 labs load data and hand it in; nothing else imports it
 models       nets, flat, layers                        a model is one vector w (P,)
 learners     plan, train, memory, cohort               how one device, or many at once, learn
-engine       program, execute                         a training step compiled ahead of time: one Program, everywhere the same bits
-devices      board, wire, virtual                     boards, virtual and real, that run it
+engine       program, execute                        a training step compiled ahead of time: one Program, everywhere the same bits
+devices      board, wire, virtual                    boards, virtual and real, that run it
 federation   local, rounds, aggregators, ...           how many devices make one model
 defenses     validation, quarantine, updates, ...      what a device lets in: data, and new models
 viz, lab                                               what a notebook shows a student

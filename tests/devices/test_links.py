@@ -1,11 +1,14 @@
-"""Names of boards, and the USB numbers they are found by."""
+"""Names of boards, and the USB numbers they are found by; a board behind a real serial port of the system."""
+import os
+import threading
 from types import SimpleNamespace
 
 import pytest
 import serial.tools.list_ports
 
-from odl_kit.devices import links
+from odl_kit.devices import links, selftest
 from odl_kit.devices.board import open_board
+from odl_kit.devices.native import HostPort
 
 
 def port(device, vid, pid, text="a port"):
@@ -34,3 +37,23 @@ def test_a_url_that_means_nothing_is_an_error():
 def test_a_silent_serial_port_is_an_error_with_a_hint():
     with pytest.raises(OSError, match="loop:// does not answer to hello.*serial monitor"):
         open_board("loop://", timeout_s=0.05)         # pyserial's loop hears only itself
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo terminals")
+def test_a_board_behind_a_serial_port_passes_the_selftest():
+    ours, theirs = os.openpty()
+    port, path = HostPort(), os.ttyname(theirs)
+
+    def serve():
+        try:
+            while data := os.read(ours, 4096):
+                port.write(data)
+                os.write(ours, port.read(port.in_waiting))
+        except OSError:         # closed
+            pass
+    threading.Thread(target=serve, daemon=True).start()
+    with open_board(path) as device:
+        assert [str(check) for check in selftest.run(device) if not check.ok] == []
+        assert device.wire.repeats == 0
+    os.close(theirs)

@@ -1,6 +1,12 @@
 """The virtual board: the memory of its model, and nothing of it left after power is gone."""
+import os
+import shutil
+import subprocess
+import sys
+
 import pytest
 
+import odl_kit
 from odl_kit.budget import BOARDS
 from odl_kit.devices import board, elf
 from odl_kit.devices.machine import RAM
@@ -49,3 +55,23 @@ def test_ctrl_c_during_a_run_leaves_a_board_that_was_reset(monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             line.ask("info")
     assert line.hello()[1] == 0
+
+
+def test_no_compiler_and_no_checkout_is_needed(tmp_path):
+    code = """
+import sys
+for name in ("ziglang", "elftools", "serial"):
+    sys.modules[name] = None
+import torch
+from odl_kit.devices.board import open_board
+from odl_kit.engine import program
+from odl_kit.models import nets
+x, y = torch.randn(4, 6), torch.tensor([0, 1, 0, 1])
+net = nets.mlp(6, 4, 2, rng=torch.Generator().manual_seed(0))
+with open_board("virtual") as board:
+    print(len(board.load(program.compile(net, x, None, precision="float32")).train(x, y, lr=0.1)))
+"""
+    shutil.copytree(odl_kit.home() / "odl_kit", tmp_path / "odl_kit", ignore=shutil.ignore_patterns("__pycache__"))      # no hardware/ beside it
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True,
+                          env={**os.environ, "PATH": "", "PYTHONPATH": str(tmp_path)})
+    assert done.stdout == "4\n", done.stderr[-2000:]
