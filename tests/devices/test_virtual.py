@@ -71,7 +71,7 @@ net = nets.mlp(6, 4, 2, rng=torch.Generator().manual_seed(0))
 with open_board("virtual") as board:
     print(len(board.load(program.compile(net, x, None, precision="float32")).train(x, y, lr=0.1)))
 """
-    shutil.copytree(odl_kit.home() / "odl_kit", tmp_path / "odl_kit", ignore=shutil.ignore_patterns("__pycache__"))      # no hardware/ beside it
+    shutil.copytree(odl_kit.home() / "odl_kit", tmp_path / "odl_kit", ignore=shutil.ignore_patterns("__pycache__"))     # no hardware/
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True,
                           env={**os.environ, "PATH": "", "PYTHONPATH": str(tmp_path)})
     assert done.stdout == "4\n", done.stderr[-2000:]
