@@ -79,7 +79,7 @@ class Machine:
     def power_on(self):
         """Begin anew: flash stays, RAM holds noise (the same every time), nothing is counted yet."""
         self.write(RAM, bytes(_pages(self.ram_bytes)).replace(b"\0", b"\xa5"))
-        self._counted, self._cut, self._on = 0, None, True
+        self._counted, self._cut, self._on = -(self._counter.value if self._counter else 0), None, True
         self.reset()
 
     def reset(self):
@@ -116,7 +116,7 @@ class Machine:
             return self._run(limit_s)
         with self.counting():
             before = self.instructions
-            self._run(limit_s, self._cut)
+            self._run(limit_s, max(self._cut, 1))          # 0 would be no limit
             self._cut -= self.instructions - before
             if not self._stopped:
                 self._on = False

@@ -45,6 +45,19 @@ def test_counting_inside_counting_counts_once(machine):
     assert machine.instructions == 2 * once
 
 
+def test_power_on_begins_to_count_anew_and_restore_goes_back(machine):
+    with machine.counting():
+        machine.call("odl_crc32", 0, HERE, 10)
+        moment, counted = machine.snapshot(), machine.instructions
+        machine.power_on()
+        assert machine.instructions == 0
+        machine.call("odl_crc32", 0, HERE, 10)
+        assert machine.instructions == counted
+        machine.call("odl_crc32", 0, HERE, 10)
+        machine.restore(moment)
+        assert machine.instructions == counted
+
+
 def test_instructions_of_thumb_code_have_two_or_four_bytes():
     nop, bl, vadd = b"\x00\xbf", b"\x00\xf0\x00\xf8", b"\x30\xee\x20\x0a"       # Armv7-M ARM: A7.7.88, A7.7.18, A7.7.225
     assert [counter.count(code) for code in (b"", nop, bl, vadd, nop + bl + nop + vadd)] == [0, 1, 1, 1, 4]
