@@ -45,7 +45,7 @@ def distillation(teacher, student, x, y, *, temperature=20.0, epochs, batch_size
 
     The teacher learns y through softmax(logits / T), the student what the teacher then says at T; neither knows T afterwards. x: (N, ...)
     float32, y: (N,) int64. Both take the plain gradients of the loss at T, as in the paper (learners.distil scales by T^2, here undone).
-    Source: Papernot et al. 2016, sec. IV. It hides the gradient, and no more: Carlini and Wagner 2017, sec. VII. Returns student.
+    Source: Papernot et al. 2016. It hides the gradient, and no more: Carlini and Wagner 2017, sec. VIII. Returns student.
     Raises ValueError for a temperature that is not above 0.
     """
     if not temperature > 0:

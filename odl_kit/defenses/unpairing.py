@@ -1,7 +1,8 @@
 """Similarity unpairing: a published copy whose input gradients point elsewhere is a poor map of the model that it was made from.
 
 Fine-tune a copy of the big model with the penalty, then make the device's net of it (models.quantize). What the penalty does not promise:
-that the copy itself is hard to fool. Source: Hong, Carlini and Kurakin 2023, sec. VI.
+that an attacker finds no way back, for gradients may shrink as well as turn; or that the copy itself is hard to fool (lab 18).
+Source: Hong, Carlini and Kurakin 2023.
 """
 import torch
 from torch.nn import functional as F

@@ -10,7 +10,7 @@ def nes(scores, x, y, *, eps, step, steps, directions, sigma=0.01, norm="linf", 
 
     scores: x (M, ...) -> (M, K) probabilities. A step asks for 2 * directions probes and then for the new point; the first query is
     `start` (N, ...), where an attacker has a guess, say a transferred example, else x. eps, step, steps, norm: as for evasion.pgd.
-    prior, mix: as for `estimate`. rng: torch.Generator. Sources: Ilyas et al. 2018, sec. 3; the start: Suya et al. 2020.
+    prior, mix: as for `estimate`. rng: torch.Generator. Sources: Ilyas et al. 2018 (NES); the start: Suya et al. 2020.
     Raises ValueError for steps or directions below 1, sigma not above 0, mix outside [0, 1], and as evasion.project does.
     """
     if steps < 1 or directions < 1 or not sigma > 0 or not 0 <= mix <= 1:
@@ -34,7 +34,7 @@ def estimate(scores, x, y, *, directions, sigma, prior=None, mix=0.5, rng):
     Normal directions u, each tried forth and back. With prior, a function x, y -> (N, ...) such as evasion.input_gradient of a copy, a
     direction is turned towards it: mix is the part of the squared length that lies along the prior, the rest is drawn across it.
     Probes are clipped to [0, 1], since a target refuses others: at the rim a slope counts half, its sign stays.
-    Sources: Ilyas et al. 2018, eq. 1 (antithetic NES); Cheng et al. 2019, sec. 3.3 (P-RGF, with a fixed mix in place of an estimated one).
+    Sources: Ilyas et al. 2018, sec. 2 (antithetic NES); Cheng et al. 2019 (P-RGF, here with a fixed mix in place of an estimated one).
     """
     u = torch.randn(len(x), directions, *x.shape[1:], generator=rng).to(x)
     if prior is not None:
