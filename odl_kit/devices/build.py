@@ -14,7 +14,7 @@ from pathlib import Path
 from odl_kit import home
 from odl_kit.learners import native
 
-STRICT = ("-std=c99", "-O2", "-g0", "-ffp-contract=off", "-Wall", "-Wextra", "-Wconversion", "-Werror")
+STRICT = ("-std=c99", "-O2", "-g0", "-ffp-contract=off", "-fomit-frame-pointer", "-Wall", "-Wextra", "-Wconversion", "-Werror")
 ZIG = (sys.executable, "-m", "ziglang", "cc")
 CORTEX_M4F = ("-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m4+vfp4d16sp",      # without +vfp4d16sp zig computes floats in software
               "-fno-unwind-tables", "-fno-asynchronous-unwind-tables", "-fno-exceptions", "-ffunction-sections", "-fdata-sections")

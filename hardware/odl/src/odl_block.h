@@ -8,6 +8,11 @@
 
 static inline void odl_copy(uint8_t *to, const uint8_t *from, uint32_t bytes) {
 #if defined(__GNUC__)
+  for (; bytes >= 16; bytes -= 16, to += 16, from += 16) {
+    uint32_t four[4];                                              /* loads before stores: the two do not overlap */
+    __builtin_memcpy(four, from, 4), __builtin_memcpy(four + 1, from + 4, 4), __builtin_memcpy(four + 2, from + 8, 4), __builtin_memcpy(four + 3, from + 12, 4);
+    __builtin_memcpy(to, four, 4), __builtin_memcpy(to + 4, four + 1, 4), __builtin_memcpy(to + 8, four + 2, 4), __builtin_memcpy(to + 12, four + 3, 4);
+  }
   for (; bytes >= 4; bytes -= 4, to += 4, from += 4) __builtin_memcpy(to, from, 4);
 #endif
   while (bytes--) *to++ = *from++;

@@ -41,19 +41,45 @@ static void pack_pairs(const int8_t *w, uint32_t o, uint32_t first, uint32_t row
   }
 }
 
-/* Two outputs of one position, or one where o is odd and this is the last. sums: before the bias. */
-static inline void store_pair(const int32_t *sums, const int32_t *b, const float *m, int8_t *y, uint8_t *mask, uint32_t i, int two,
-                              int32_t zy) {
-  odl_store_s8(y, mask, i, (float)odl_wrap(sums[0], b ? b[0] : 0) * m[0], zy);
-  if (two) odl_store_s8(y, mask, i + 1, (float)odl_wrap(sums[1], b ? b[1] : 0) * m[1], zy);
+/* Two outputs of one position, or one where o is odd and this is the last. sums: with the bias. */
+static inline void store_pair(const int32_t *sums, const float *m, int8_t *y, uint8_t *mask, uint32_t i, int two, int32_t zy) {
+  odl_store_s8(y, mask, i, (float)sums[0] * m[0], zy);
+  if (two) odl_store_s8(y, mask, i + 1, (float)sums[1] * m[1], zy);
+}
+
+/* `count` outputs, even, of two positions whose inputs lie side by side in x, without a mask. y: of the first position, `step` values before
+ * those of the second. The loop has a function of its own, since a block of SIMD takes nearly every register. */
+static ODL_ALONE void two_positions(uint32_t step, const int16_t *x, const int8_t *w, uint32_t kp, uint32_t count, const int32_t *b,
+                                    const float *m, int8_t *y, int32_t zy) {
+  for (const int8_t *end = y + count; y != end; y += 2, w += 2 * kp, m += 2, b += 2) {
+    int32_t sums[4] = {b[0], b[1], b[0], b[1]};
+    odl_dot_2x2(x, w, kp, sums);
+    float m0 = m[0], m1 = m[1];
+    y[0] = odl_clamp_s8(odl_requantize((float)sums[0] * m0, zy));
+    y[1] = odl_clamp_s8(odl_requantize((float)sums[1] * m1, zy));
+    y[step] = odl_clamp_s8(odl_requantize((float)sums[2] * m0, zy));
+    y[step + 1] = odl_clamp_s8(odl_requantize((float)sums[3] * m1, zy));
+  }
+}
+
+static ODL_ALONE void one_position(uint32_t step, const int16_t *x, const int8_t *w, uint32_t kp, uint32_t count, const int32_t *b,
+                                   const float *m, int8_t *y, int32_t zy) {
+  (void)step;
+  for (const int8_t *end = y + count; y != end; y += 2, w += 2 * kp, m += 2, b += 2) {
+    int32_t sums[2] = {b[0], b[1]};
+    odl_dot_1x2(x, w, kp, sums);
+    y[0] = odl_clamp_s8(odl_requantize((float)sums[0] * m[0], zy));
+    y[1] = odl_clamp_s8(odl_requantize((float)sums[1] * m[1], zy));
+  }
 }
 
 /* Outputs first .. last - 1 of all positions, from row pairs of w. Two positions at a time are widened once, for all outputs. */
 static void conv_pairs(const odl_shape_t *s, const int8_t *x, const int8_t *pairs, const int32_t *b, const float *m, int8_t *y,
                        uint8_t *mask, odl_scratch_t ws, int8_t zx, int8_t zy, uint32_t first, uint32_t last) {
   uint32_t positions = (uint32_t)s->n * s->ho * s->wo, k = (uint32_t)s->kh * s->kw * s->c, kp = odl_padded(k);
+  uint32_t even = mask || !b ? first : first + ((last - first) & ~1u);     /* up to here pairs of outputs have a bias and no mask */
   for (uint32_t p = 0; p < positions; p += 2) {
-    uint32_t count = odl_min(2, positions - p);
+    uint32_t count = odl_min(2, positions - p), o = first;
     for (uint32_t i = 0; i < count; i++) {
       const int8_t *row = x + (p + i) * k;
       if (ws.window) {
@@ -64,13 +90,17 @@ static void conv_pairs(const odl_shape_t *s, const int8_t *x, const int8_t *pair
       odl_widen(ws.wide + 4 * i, 4 * count, row, kp, zx);
     }
     const int8_t *rows = pairs;
-    for (uint32_t o = first; o < last; o += 2, rows += 2 * kp) {
-      int32_t sums[4] = {0, 0, 0, 0};
+    if (o < even) {
+      (count == 2 ? two_positions : one_position)(s->o, ws.wide, rows, kp, even - o, b + o, m + o, y + p * s->o + o, zy);
+      rows += (even - o) * kp;
+      o = even;
+    }
+    for (; o < last; o += 2, rows += 2 * kp) {
       int two = o + 1 < last;
+      int32_t b0 = b ? b[o] : 0, b1 = b && two ? b[o + 1] : 0, sums[4] = {b0, b1, b0, b1};
       if (count == 2) odl_dot_2x2(ws.wide, rows, kp, sums);
       else odl_dot_1x2(ws.wide, rows, kp, sums);
-      for (uint32_t i = 0; i < count; i++)
-        store_pair(sums + 2 * i, b ? b + o : b, m + o, y, mask, (p + i) * s->o + o, two, zy);
+      for (uint32_t i = 0; i < count; i++) store_pair(sums + 2 * i, m + o, y, mask, (p + i) * s->o + o, two, zy);
     }
   }
 }

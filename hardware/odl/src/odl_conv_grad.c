@@ -127,26 +127,44 @@ static inline float value(const reads_t *r, uint32_t i) { return r->x8 ? (float)
 /* v (positions from .. from + count - 1, 4): the columns k .. k + cols - 1 of the windows, +0 outside the map and behind the last column. */
 static void fill_columns(const reads_t *r, uint32_t k, uint32_t cols, uint32_t from, uint32_t count, float *v) {
   const odl_shape_t *s = r->s;
+  uint32_t line = from / s->wo, first = from % s->wo;
   for (uint32_t j = 0; j < 4; j++) {
     uint32_t tap = (k + j) / r->count, c = (k + j) % r->count, ky = tap / s->kw, kx = tap % s->kw;
-    for (uint32_t i = 0; i < count; i++) {
-      uint32_t p = from + i, wo = p % s->wo, ho = p / s->wo % s->ho, n = p / s->wo / s->ho;
-      int none = j >= cols || odl_outside(s, ho, wo, ky, kx);
-      v[4 * i + j] = none ? 0.0f : value(r, odl_pixel(s, n, ho, wo, ky, kx) * r->count + c);
+    uint32_t wo = first, ho = line % s->ho, n = line / s->ho;
+    int32_t top = (int32_t)ky - s->ph, left = (int32_t)kx - s->pw;
+    float *to = v + j;
+    for (uint32_t i = 0; i < count;) {                             /* the rest of one row of outputs */
+      uint32_t end = odl_min(count, i + s->wo - wo);
+      int32_t row = (int32_t)(ho * s->sh) + top, col = (int32_t)(wo * s->sw) + left;
+      uint32_t at = ((n * s->h + (uint32_t)row) * s->w + (uint32_t)col) * r->count + c, step = (uint32_t)s->sw * r->count;
+      int none = j >= cols || row < 0 || row >= s->h;
+      for (; i < end; i++, to += 4, col += s->sw, at += step) *to = none || col < 0 || col >= s->w ? 0.0f : value(r, at);
+      wo = 0;
+      if (++ho == s->ho) ho = 0, n++;
     }
   }
+}
+
+/* The same of a pointwise convolution of int8 values, whose windows are its pixels. */
+static void widen_columns(const reads_t *r, uint32_t k, uint32_t cols, uint32_t from, uint32_t count, float *v) {
+  const int8_t *x = r->x8 + from * r->count + k;
+  for (; count; count--, x += r->count, v += 4)
+    for (uint32_t j = 0; j < 4; j++) v[j] = j < cols ? (float)(x[j] - r->zx) : 0.0f;
 }
 
 /* d (o, 4): the gradient of the columns k .. k + cols - 1, sums over all positions, ascending. v: scratch of ODL_POSITIONS rows. */
 static void dw_columns(const reads_t *r, uint32_t k, uint32_t cols, float *d, float *v) {
   const odl_shape_t *s = r->s;
   uint32_t positions = (uint32_t)s->n * s->ho * s->wo;
+  int pointwise = odl_is_pointwise(s), direct = pointwise && r->xf && cols == 4;      /* direct: the columns are read where they lie */
   zero(d, 4 * (uint32_t)s->o);
   for (uint32_t p = 0; p < positions; p += ODL_POSITIONS) {
-    uint32_t count = odl_min(ODL_POSITIONS, positions - p);
-    fill_columns(r, k, cols, p, count, v);
+    uint32_t count = odl_min(ODL_POSITIONS, positions - p), step = direct ? r->count : 4;
+    const float *from = direct ? r->xf + p * r->count + k : v;
+    if (pointwise && r->x8) widen_columns(r, k, cols, p, count, v);
+    else if (!direct) fill_columns(r, k, cols, p, count, v);
     for (uint32_t o = 0; o < s->o; o += 4)
-      odl_block_dw(d + 4 * o, r->g + p * s->o + o, s->o, v, 4, count, odl_min(4, s->o - o));
+      odl_block_dw(d + 4 * o, r->g + p * s->o + o, s->o, from, step, count, odl_min(4, s->o - o));
   }
 }
 
@@ -173,12 +191,16 @@ static void conv_dw(const reads_t *r, const uint16_t *channels, float *dw, const
     for (uint32_t first = 0; first < k; first += 4) {
       uint32_t cols = odl_min(4, k - first);
       dw_columns(r, first, cols, d, v);
-      for (uint32_t o = 0; o < s->o; o++)
-        for (uint32_t j = 0; j < cols; j++) {
-          uint32_t i = o * k + first + j;
-          if (dw) dw[i] = d[4 * o + j];
-          else odl_update_at(w, &learns, rule, i, d[4 * o + j]);
-        }
+      if (dw) {
+        float *to = dw + first;
+        for (uint32_t o = s->o; o; o--, to += k, d += 4)
+          for (uint32_t j = 0; j < cols; j++) to[j] = d[j];
+        d = ws;
+      } else {
+        for (uint32_t j = 0; j < cols; j++)
+          for (uint32_t o = 0, tap = (first + j) / r->count, col = (first + j) % r->count; o < s->o; o++)
+            odl_update_at(w, &learns, rule, o, tap, col, d[4 * o + j]);
+      }
     }
   } else {
     for (uint32_t i = 0, all = learns.rows * kernel * learns.cols; i < all; i++) {
@@ -186,7 +208,7 @@ static void conv_dw(const reads_t *r, const uint16_t *channels, float *dw, const
       uint32_t o = odl_row(w, &learns, row, col), j = odl_column(w, &learns, row, col);
       float sum = dw_one(r, o, tap / s->kw, tap % s->kw, j);
       if (dw) dw[i] = sum;
-      else odl_update_at(w, &learns, rule, i, sum);
+      else odl_update_at(w, &learns, rule, row, tap, col, sum);
     }
   }
 }
@@ -230,5 +252,5 @@ void odl_conv_db(uint32_t n, uint32_t o, const float *g, float *db) {
 
 void odl_conv_db_update(uint32_t n, uint32_t o, const float *g, const odl_weight_t *b, const odl_rule_t *rule) {
   odl_learns_t learns = odl_learns(b, (const uint16_t *)0, 1);
-  for (uint32_t i = 0; i < o; i++) odl_update_at(b, &learns, rule, i, column_sum(n, o, g, i));
+  for (uint32_t i = 0; i < o; i++) odl_update_at(b, &learns, rule, i, 0, 0, column_sum(n, o, g, i));
 }

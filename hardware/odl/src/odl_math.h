@@ -17,6 +17,12 @@
 #define ODL_SIMD 0
 #endif
 
+#if defined(__GNUC__)
+#define ODL_ALONE __attribute__((noinline))                        /* not merged into its caller, which would leave it fewer registers */
+#else
+#define ODL_ALONE
+#endif
+
 typedef union { float f; uint32_t u; } odl_bits_t;
 
 /* The integer next to v, half to even; beyond int32 its nearest end; 0 for NaN. */

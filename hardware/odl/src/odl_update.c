@@ -16,8 +16,8 @@ static int32_t stored(float q, const odl_rule_t *rule, uint32_t i, int32_t most)
 
 /* gq = grad r[o];  v = momentum v + gq, gq = v, if there is a velocity;  w = w - lr gq, stored as the dtype allows: s8 within +-127,
  * s32 within +-2^23, so that sums stay exact. */
-void odl_update_at(const odl_weight_t *w, const odl_learns_t *l, const odl_rule_t *rule, uint32_t i, float grad) {
-  uint32_t col = i % l->cols, tap = i / l->cols % w->kernel, row = i / l->cols / w->kernel, o = odl_row(w, l, row, col);
+void odl_update_at(const odl_weight_t *w, const odl_learns_t *l, const odl_rule_t *rule, uint32_t row, uint32_t tap, uint32_t col, float grad) {
+  uint32_t i = (row * w->kernel + tap) * l->cols + col, o = odl_row(w, l, row, col);
   uint32_t k = (uint32_t)w->kernel * w->per, per = !l->channels ? col : l->depthwise ? 0 : l->channels[col] % w->per;
   uint32_t column = tap * w->per + per, at = o * k + column;
   float gq = rule->r ? grad * rule->r[o] : grad;
@@ -37,5 +37,7 @@ void odl_update_at(const odl_weight_t *w, const odl_learns_t *l, const odl_rule_
 
 void odl_update(const odl_weight_t *w, const float *grad, const uint16_t *channels, uint16_t count, const odl_rule_t *rule) {
   odl_learns_t learns = odl_learns(w, channels, count);
-  for (uint32_t i = 0, n = learns.rows * w->kernel * learns.cols; i < n; i++) odl_update_at(w, &learns, rule, i, grad[i]);
+  for (uint32_t row = 0; row < learns.rows; row++)
+    for (uint32_t tap = 0; tap < w->kernel; tap++)
+      for (uint32_t col = 0; col < learns.cols; col++) odl_update_at(w, &learns, rule, row, tap, col, *grad++);
 }

@@ -37,7 +37,7 @@ static inline uint32_t odl_pairs_index(uint32_t k, uint32_t row, uint32_t col) {
   return (row & ~1u) * k + (col >> 2) * 8 + (row & 1u) * 4 + (col & 3u);
 }
 
-/* Update the weight that entry i of the gradient means. */
-void odl_update_at(const odl_weight_t *w, const odl_learns_t *l, const odl_rule_t *rule, uint32_t i, float grad);
+/* Update the weight that entry (row, tap, col) of the gradient means. */
+void odl_update_at(const odl_weight_t *w, const odl_learns_t *l, const odl_rule_t *rule, uint32_t row, uint32_t tap, uint32_t col, float grad);
 
 #endif
