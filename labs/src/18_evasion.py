@@ -153,7 +153,8 @@ lab.reveal("copy", 100 * carried["int4 copy"] / carried["big model itself"], uni
 # %% [markdown]
 # Hong, Carlini and Kurakin (2023) report that a published copy made large models up to 100 times easier to attack, and
 # that similarity is the reason. The second holds here. Similarity can be measured: the cosine between the input
-# gradients of both nets. Recorded, five seeds:
+# gradients of both nets. (The big model with itself stays below 1: where it is very sure, the gradient all but vanishes, and
+# counts as none.) Recorded, five seeds:
 
 # %%
 recorded = lab.recorded("evasion")
@@ -283,13 +284,13 @@ viz.spread({name: shown[key]["eps 0.15"] for name, key in (
     ("attacker's own net", "attacker's own"))},
     live={"int4 copy": carried["int4 copy"] / 100, "unpaired": unpaired / 100, "unpaired, logits / 10": knowing / 100,
           "attacker's own net": carried["attacker's own net"] / 100}, y="success on the big model, eps 0.15",
-    title="One division brings much of the lost success back")
+    title="In most seeds, one division brings much of the lost success back")
 
 # %% [markdown]
 # Judged by an attacker who does not know of it, unpairing made the published copy a worse map than the attacker's own net.
 # Judged by one who does, it took back a quarter of what the int4 copy gave, in the median of five seeds. Much of the rest
-# was hidden, not removed: training learned to make gradients small as well as different. (Hong et al. do not report this
-# division. Our nets are small; theirs may differ.) It also costs accuracy: up to about two points, recorded. And is the copy
+# was hidden, not removed: training learned to make gradients small as well as different. (What this division does to the
+# large nets of the paper we have not tried.) It also costs accuracy: up to about two points, recorded. And is the copy
 # itself safer? The same division shows that it is not.
 
 # %%
