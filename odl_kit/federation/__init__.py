@@ -7,4 +7,5 @@ compression, online  fewer bytes up; a compressed model down     split        th
 privacy              noise and clipping as stages, DP-SGD        accounting, pld      the epsilon that they promise
 secagg, masking      the server learns the sum only              evaluation, metrics  the model travels, only metrics come back
 verification         is it you? prototypes and secret codes      flower, loopback     the same federation as real processes
+design, scorecard    choices of a whole product, scored       leaderboard          files of many teams, computed again
 """
