@@ -5,7 +5,7 @@ static float uniform(uint32_t key, uint32_t i) { return (float)(odl_mix(key + i)
 
 static int32_t floor_s32(float v) {
   int32_t r = odl_rint(v);
-  return (float)r > v ? r - 1 : r;
+  return (float)r > v ? odl_add_saturating(r, -1) : r;
 }
 
 /* What is stored of q: the nearest integer, half to even, or q + u rounded down; at most +-most. */
