@@ -2,6 +2,7 @@
 
 Digits, enlarged to 16x16: 900 of the source, 450 of the target to adapt to, 447 to test on; a seed deals them and draws all weights.
 `transductive`: the source net (nets.mobile_net with norms, 15 epochs) behind other cameras, 450 pictures without labels; and mmd of pixels.
+`shares`: norms from pictures of some digits only, the same camera and the table's other one, asked about all ten.
 `inductive`: another owner sorts the digits into two piles; 20 labels; how many of the ten digits both owners sort alike.
 `unsupervised`: k-means on pixels of a turned, flat, noisy camera, 30 or 450 pictures; no labels on any side but to judge (clusters.named).
 `pretraining`: features from 900 pictures without labels, then 5 labels of each digit: a new head (`head`), or everything (`all`).
@@ -82,6 +83,16 @@ def transductive(seed, camera):
             "mmd": round(similarity.mmd(pool[:200].flatten(1), source_x[:200].flatten(1)), 4)}
 
 
+def shares(seed, digits):
+    """{camera: accuracy on all ten digits} with norms from those pictures of the pool that show a digit below `digits`; 137 at most."""
+    (pool, y), (test, test_y) = world(seed)[1:]
+    some, found = (y < digits).nonzero().flatten()[:137], {}
+    for name in ("the same", "turned, flat, noisy"):
+        seen, asked = (images.camera(x, **CAMERAS[name], rng=seed_of(seed + k)) for k, x in enumerate((pool, test)))
+        found[name] = percent(domains.adapt_norms(source_net(seed), seen[some]), asked, test_y)
+    return found
+
+
 def inductive(seed, agree):
     """{method: accuracy}: owners sort `agree` of the ten digits alike; 20 labels of the second owner."""
     (x, y), (few, few_y), (test, test_y) = world(seed)
@@ -157,7 +168,8 @@ def messages_of(seed, group):
 
 
 PARTS = {"unsupervised": (unsupervised, (30, 450)), "inductive": (inductive, AGREE), "transductive": (transductive, tuple(CAMERAS)),
-         "topics": (messages_of, ("usual", "hobby")), "pretraining": (pretraining, ("nothing", "turns", "pixels", "views"))}
+         "shares": (shares, (10, 5, 3)), "topics": (messages_of, ("usual", "hobby")),
+         "pretraining": (pretraining, ("nothing", "turns", "pixels", "views"))}
 
 
 def kept(part, case, seed):
