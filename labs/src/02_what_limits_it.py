@@ -210,7 +210,7 @@ lab.quiz("runtimes")
 # each time a weight meets a number. A linear layer uses each weight once an image, a convolution at every place of its
 # map. The way back takes about twice as much again. **The time is an estimate**: cycles per MAC depend on the code and
 # the chip. With plain C code and 32-bit numbers a few cycles are usual; without a floating-point unit (rp2040, uno_r3),
-# some tens. Lab 24 measures it.
+# some tens. Lab 24 counts the instructions; time itself only a real board can tell.
 #
 # **Change one thing.** The slider sets the cycles of all boards. Which net misses the deadline on the Nano 33, and from
 # how many cycles on? This counts time alone: whether a net fits, section 2 has shown.

@@ -68,20 +68,21 @@ lab.predict("left", "How much of the 256 KiB is left for the net and its trainin
             options={"below 40 %": (0, 40), "40 to 70 %": (40, 70), "70 to 95 %": (70, 95), "nearly all": (95, 100)})
 
 # %%
-device = board.open_board(PORT)
-info, nano = device.info(), BOARDS["nano33"]
-rest = nano.sram - nano.core_sram - info.stack_size - info.static - info.room
+nano = BOARDS["nano33"]
+with board.open_board("virtual") as model:
+    info = model.info()
 taken = {"Arduino core": nano.core_sram, "stack, reserved": info.stack_size,
-         "the firmware's variables": info.static, "rounding": max(rest, 0), "left for learning": info.room}
+         "the firmware's variables": info.static, "left for learning": info.room}
 lab.reveal("left", 100 * info.room / nano.sram, unit="%", figure=viz.bars(
     {name: size / 1024 for name, size in taken.items()}, y="KiB of RAM",
     title=f"{info.room / 1024:.0f} of 256 KiB are left for learning"))
 
 # %% [markdown]
-# And what says the board itself? Its flash holds the firmware, RAM all that changes.
+# And your board, at `PORT`? Its flash holds the firmware, its RAM all that changes.
 
 # %%
-print(info)
+device = board.open_board(PORT)
+print(device.info())
 
 # %% [markdown]
 # ## 2 · The same bits · 13 min
@@ -177,7 +178,7 @@ lab.quiz("bits")
 # ## 3 · What a step costs · 10 min
 #
 # The virtual board counts the instructions that it executes, exactly. A real board has a clock that ticks: the same cell
-# then shows ticks.
+# then shows ticks (and 0 where there is none).
 #
 # Counting MACs (lab 02), the way back takes about twice the way forth, so a step should cost three times an inference.
 #
