@@ -84,8 +84,9 @@ static inline void odl_widen(int16_t *to, uint32_t step, const int8_t *from, uin
     for (uint32_t j = 0; j < 4; j++) to[j] = (int16_t)(from[j] - zero);
 }
 
-/* sums (2 positions, 2 outputs) += x (k / 4, 2 positions, 4) times the row pair w (k / 4, 2 outputs, 4). k % 8 == 0. */
-static inline void odl_dot_2x2(const int16_t *x, const int8_t *w, uint32_t k, int32_t *sums) {
+/* sums (2 positions, 2 outputs) += x (k / 4, 2 positions, 4) times the row pair w (k / 4, 2 outputs, 4). k % 8 == 0.
+ * Returns the end of w: the next pair. */
+static inline const int8_t *odl_dot_2x2(const int16_t *x, const int8_t *w, uint32_t k, int32_t *sums) {
   for (; k; k -= 4, x += 8, w += 8)
     for (uint32_t j = 0; j < 4; j++) {
       sums[0] = odl_wrap(sums[0], (int32_t)x[j] * w[j]);
@@ -93,25 +94,37 @@ static inline void odl_dot_2x2(const int16_t *x, const int8_t *w, uint32_t k, in
       sums[2] = odl_wrap(sums[2], (int32_t)x[4 + j] * w[j]);
       sums[3] = odl_wrap(sums[3], (int32_t)x[4 + j] * w[4 + j]);
     }
+  return w;
 }
 
 /* The same for one position. */
-static inline void odl_dot_1x2(const int16_t *x, const int8_t *w, uint32_t k, int32_t *sums) {
+static inline const int8_t *odl_dot_1x2(const int16_t *x, const int8_t *w, uint32_t k, int32_t *sums) {
   for (; k; k -= 4, x += 4, w += 8)
     for (uint32_t j = 0; j < 4; j++) {
       sums[0] = odl_wrap(sums[0], (int32_t)x[j] * w[j]);
       sums[1] = odl_wrap(sums[1], (int32_t)x[j] * w[4 + j]);
     }
+  return w;
 }
 
-/* sums (one row of outputs, rounded up to even) = one channel's plane times taps (kh, kw rounded up to even). */
-static inline void odl_dot_plane(const int16_t *plane, uint32_t width, const int16_t *taps, const odl_shape_t *s, int32_t *sums) {
+/* n int8 values, `step` apart, minus their zero point, to int16. */
+static inline void odl_widen_row(int16_t *to, const int8_t *from, uint32_t step, uint32_t n, int8_t zero) {
+  for (; n; n--, from += step) *to++ = (int16_t)(*from - zero);
+}
+
+/* n sums, requantized, `step` apart. */
+static inline void odl_store_row(const int32_t *sums, uint32_t n, float m, int8_t *y, uint32_t step, int32_t zero) {
+  for (; n; n--, y += step) *y = odl_clamp_s8(odl_requantize((float)*sums++ * m, zero));
+}
+
+/* sums (one row of outputs, rounded up to even) = bias + one channel's plane times taps (kh, kw rounded up to even). */
+static inline void odl_dot_plane(const int16_t *plane, uint32_t width, const int16_t *taps, const odl_shape_t *s, int32_t bias, int32_t *sums) {
   uint32_t kw = (s->kw + 1u) & ~1u;
   for (uint32_t wo = 0; wo < s->wo; wo++) {
     int32_t sum = 0;
     for (uint32_t ky = 0; ky < s->kh; ky++)
       for (uint32_t kx = 0; kx < s->kw; kx++) sum += (int32_t)plane[ky * width + wo * s->sw + kx] * taps[ky * kw + kx];
-    sums[wo] = sum;
+    sums[wo] = odl_wrap(sum, bias);
   }
 }
 

@@ -41,72 +41,125 @@ static void pack_pairs(const int8_t *w, uint32_t o, uint32_t first, uint32_t row
   }
 }
 
-/* Two outputs of one position, or one where o is odd and this is the last. sums: with the bias. */
-static inline void store_pair(const int32_t *sums, const float *m, int8_t *y, uint8_t *mask, uint32_t i, int two, int32_t zy) {
-  odl_store_s8(y, mask, i, (float)sums[0] * m[0], zy);
-  if (two) odl_store_s8(y, mask, i + 1, (float)sums[1] * m[1], zy);
+/* Where `count` outputs of position p go, the first of which has number o. */
+typedef struct {
+  const int32_t *b;                                                /* NULL: 0 */
+  const float *m;
+  int8_t *y;
+  uint8_t *mask;                                                   /* may be NULL */
+  uint32_t width, o, count;                                        /* width: outputs of a position in all */
+  int32_t zy;
+} outputs_t;
+
+/* Two requantized values, neighbours, whose places i and i + 1 lie in one byte of the mask. */
+static inline void store_pair(int8_t *y, uint8_t *mask, uint32_t i, float v0, float v1, int32_t zy) {
+  int32_t r0 = odl_requantize(v0, zy), r1 = odl_requantize(v1, zy);
+  int8_t y0 = odl_clamp_s8(r0), y1 = odl_clamp_s8(r1);
+  y[0] = y0;
+  y[1] = y1;
+  if (mask) {
+    uint32_t bits = (uint32_t)(y0 == r0) | (uint32_t)(y1 == r1) << 1, at = i & 7u;
+    mask[i >> 3] = (uint8_t)((mask[i >> 3] & ~(3u << at)) | bits << at);
+  }
 }
 
-/* `count` outputs, even, of two positions whose inputs lie side by side in x, without a mask. y: of the first position, `step` values before
- * those of the second. The loop has a function of its own, since a block of SIMD takes nearly every register. */
-static ODL_ALONE void two_positions(uint32_t step, const int16_t *x, const int8_t *w, uint32_t kp, uint32_t count, const int32_t *b,
-                                    const float *m, int8_t *y, int32_t zy) {
-  for (const int8_t *end = y + count; y != end; y += 2, w += 2 * kp, m += 2, b += 2) {
+/* Pairs of outputs of position p and the next. The loop has a function of its own: a block of SIMD takes nearly every register.
+ * x: the windows, widened; w: row pairs of kp values. There is a bias; count and width are even. */
+static ODL_ALONE void two_positions(const outputs_t *to, uint32_t p, const int16_t *x, const int8_t *w, uint32_t kp) {
+  uint32_t i = p * to->width + to->o, width = to->width;
+  const int32_t *b = to->b + to->o;
+  const float *m = to->m + to->o;
+  int8_t *y = to->y + i;
+  int32_t zy = to->zy;
+  for (const int8_t *end = y + to->count; y != end; y += 2, m += 2, b += 2) {
     int32_t sums[4] = {b[0], b[1], b[0], b[1]};
-    odl_dot_2x2(x, w, kp, sums);
+    w = odl_dot_2x2(x, w, kp, sums);
     float m0 = m[0], m1 = m[1];
-    y[0] = odl_clamp_s8(odl_requantize((float)sums[0] * m0, zy));
-    y[1] = odl_clamp_s8(odl_requantize((float)sums[1] * m1, zy));
-    y[step] = odl_clamp_s8(odl_requantize((float)sums[2] * m0, zy));
-    y[step + 1] = odl_clamp_s8(odl_requantize((float)sums[3] * m1, zy));
+    store_pair(y, (uint8_t *)0, 0, (float)sums[0] * m0, (float)sums[1] * m1, zy);
+    store_pair(y + width, (uint8_t *)0, 0, (float)sums[2] * m0, (float)sums[3] * m1, zy);
   }
 }
 
-static ODL_ALONE void one_position(uint32_t step, const int16_t *x, const int8_t *w, uint32_t kp, uint32_t count, const int32_t *b,
-                                   const float *m, int8_t *y, int32_t zy) {
-  (void)step;
-  for (const int8_t *end = y + count; y != end; y += 2, w += 2 * kp, m += 2, b += 2) {
+/* The same with a mask. */
+static ODL_ALONE void two_masked(const outputs_t *to, uint32_t p, const int16_t *x, const int8_t *w, uint32_t kp) {
+  uint32_t i = p * to->width + to->o, width = to->width;
+  const int32_t *b = to->b + to->o;
+  const float *m = to->m + to->o;
+  int8_t *y = to->y;
+  uint8_t *mask = to->mask;
+  int32_t zy = to->zy;
+  for (uint32_t end = i + to->count; i != end; i += 2, m += 2, b += 2) {
+    int32_t sums[4] = {b[0], b[1], b[0], b[1]};
+    w = odl_dot_2x2(x, w, kp, sums);
+    float m0 = m[0], m1 = m[1];
+    store_pair(y + i, mask, i, (float)sums[0] * m0, (float)sums[1] * m1, zy);
+    store_pair(y + i + width, mask, i + width, (float)sums[2] * m0, (float)sums[3] * m1, zy);
+  }
+}
+
+/* Pairs of outputs of position p alone. */
+static ODL_ALONE void one_position(const outputs_t *to, uint32_t p, const int16_t *x, const int8_t *w, uint32_t kp) {
+  uint32_t i = p * to->width + to->o;
+  const int32_t *b = to->b + to->o;
+  const float *m = to->m + to->o;
+  int8_t *y = to->y + i;
+  uint8_t *mask = to->mask;
+  int32_t zy = to->zy;
+  for (const int8_t *end = y + to->count; y != end; y += 2, i += 2, m += 2, b += 2) {
     int32_t sums[2] = {b[0], b[1]};
-    odl_dot_1x2(x, w, kp, sums);
-    y[0] = odl_clamp_s8(odl_requantize((float)sums[0] * m[0], zy));
-    y[1] = odl_clamp_s8(odl_requantize((float)sums[1] * m[1], zy));
+    w = odl_dot_1x2(x, w, kp, sums);
+    store_pair(y, mask, i, (float)sums[0] * m[0], (float)sums[1] * m[1], zy);
   }
 }
 
-/* Outputs first .. last - 1 of all positions, from row pairs of w. Two positions at a time are widened once, for all outputs. */
-static void conv_pairs(const odl_shape_t *s, const int8_t *x, const int8_t *pairs, const int32_t *b, const float *m, int8_t *y,
-                       uint8_t *mask, odl_scratch_t ws, int8_t zx, int8_t zy, uint32_t first, uint32_t last) {
+/* The same for any count and width, and without a bias. */
+static ODL_ALONE void any_positions(const outputs_t *to, uint32_t p, const int16_t *x, const int8_t *w, uint32_t kp, uint32_t positions) {
+  for (uint32_t o = to->o; o < to->o + to->count; o += 2) {
+    int two = o + 1 < to->o + to->count;
+    int32_t b0 = to->b ? to->b[o] : 0, b1 = to->b && two ? to->b[o + 1] : 0, sums[4] = {b0, b1, b0, b1};
+    w = positions == 2 ? odl_dot_2x2(x, w, kp, sums) : odl_dot_1x2(x, w, kp, sums);
+    for (uint32_t q = 0; q < positions; q++) {
+      uint32_t i = (p + q) * to->width + o;
+      odl_store_s8(to->y, to->mask, i, (float)sums[2 * q] * to->m[o], to->zy);
+      if (two) odl_store_s8(to->y, to->mask, i + 1, (float)sums[2 * q + 1] * to->m[o + 1], to->zy);
+    }
+  }
+}
+
+/* Some outputs of all positions, from row pairs of w. Two positions at a time are widened once, for all outputs. */
+static void conv_pairs(const odl_shape_t *s, const outputs_t *to, const int8_t *x, const int8_t *pairs, const odl_scratch_t *ws, int8_t zx) {
   uint32_t positions = (uint32_t)s->n * s->ho * s->wo, k = (uint32_t)s->kh * s->kw * s->c, kp = odl_padded(k);
-  uint32_t even = mask || !b ? first : first + ((last - first) & ~1u);     /* up to here pairs of outputs have a bias and no mask */
+  int even = to->b && !((to->count | to->width) & 1u);
   for (uint32_t p = 0; p < positions; p += 2) {
-    uint32_t count = odl_min(2, positions - p), o = first;
+    uint32_t count = odl_min(2, positions - p);
     for (uint32_t i = 0; i < count; i++) {
       const int8_t *row = x + (p + i) * k;
-      if (ws.window) {
-        window(s, (const uint8_t *)x, p + i, 1, (const uint8_t *)&zx, ws.window);
-        odl_fill(ws.window + k, (const uint8_t *)&zx, 1, kp - k);
-        row = (const int8_t *)ws.window;
+      if (ws->window) {
+        window(s, (const uint8_t *)x, p + i, 1, (const uint8_t *)&zx, ws->window);
+        odl_fill(ws->window + k, (const uint8_t *)&zx, 1, kp - k);
+        row = (const int8_t *)ws->window;
       }
-      odl_widen(ws.wide + 4 * i, 4 * count, row, kp, zx);
+      odl_widen(ws->wide + 4 * i, 4 * count, row, kp, zx);
     }
-    const int8_t *rows = pairs;
-    if (o < even) {
-      (count == 2 ? two_positions : one_position)(s->o, ws.wide, rows, kp, even - o, b + o, m + o, y + p * s->o + o, zy);
-      rows += (even - o) * kp;
-      o = even;
-    }
-    for (; o < last; o += 2, rows += 2 * kp) {
-      int two = o + 1 < last;
-      int32_t b0 = b ? b[o] : 0, b1 = b && two ? b[o + 1] : 0, sums[4] = {b0, b1, b0, b1};
-      if (count == 2) odl_dot_2x2(ws.wide, rows, kp, sums);
-      else odl_dot_1x2(ws.wide, rows, kp, sums);
-      for (uint32_t i = 0; i < count; i++) store_pair(sums + 2 * i, m + o, y, mask, (p + i) * s->o + o, two, zy);
-    }
+    if (!even) any_positions(to, p, ws->wide, pairs, kp, count);
+    else if (count == 1) one_position(to, p, ws->wide, pairs, kp);
+    else if (to->mask) two_masked(to, p, ws->wide, pairs, kp);
+    else two_positions(to, p, ws->wide, pairs, kp);
+  }
+}
+
+/* The same from plain rows of w: as many as there is scratch for are packed into pairs at a time. */
+static ODL_ALONE void conv_rows(const odl_shape_t *s, outputs_t *to, const int8_t *x, const int8_t *w, const odl_scratch_t *ws, int8_t zx) {
+  uint32_t k = (uint32_t)s->kh * s->kw * s->c, kp = odl_padded(k), rows = odl_packed_rows(s->o, kp);
+  for (to->o = 0; to->o < s->o; to->o += rows) {
+    to->count = odl_min(rows, s->o - to->o);
+    pack_pairs(w, s->o, to->o, to->count, k, kp, ws->packed);
+    conv_pairs(s, to, x, ws->packed, ws, zx);
   }
 }
 
 /* Any groups, any shape: slow and plain. */
-static void conv_grouped_s8(const odl_shape_t *s, const int8_t *x, const int8_t *w, const int32_t *b, const float *m, int8_t *y,
+static ODL_ALONE void conv_grouped_s8(const odl_shape_t *s, const int8_t *x, const int8_t *w, const int32_t *b, const float *m, int8_t *y,
                             uint8_t *mask, int8_t zx, int8_t zy) {
   uint32_t per = (uint32_t)s->c / s->groups, each = (uint32_t)s->o / s->groups, i = 0;
   for (uint32_t n = 0; n < s->n; n++)
@@ -134,17 +187,10 @@ void odl_conv_s8(const odl_shape_t *s, const int8_t *x, const int8_t *w, const i
   } else if (s->groups > 1) {
     conv_grouped_s8(s, x, w, b, m, y, mask, zx, zy);
   } else {
-    uint32_t k = (uint32_t)s->kh * s->kw * s->c, kp = odl_padded(k), rows = odl_packed_rows(s->o, kp);
+    outputs_t to = {b, m, y, mask, s->o, 0, s->o, zy};
     odl_scratch_t scratch = odl_conv_scratch(s, ws);
-    if (pairs) {
-      conv_pairs(s, x, w, b, m, y, mask, scratch, zx, zy, 0, s->o);
-    } else {
-      for (uint32_t first = 0; first < s->o; first += rows) {
-        uint32_t last = odl_min(s->o, first + rows);
-        pack_pairs(w, s->o, first, last - first, k, kp, scratch.packed);
-        conv_pairs(s, x, scratch.packed, b, m, y, mask, scratch, zx, zy, first, last);
-      }
-    }
+    if (pairs) conv_pairs(s, &to, x, w, &scratch, zx);
+    else conv_rows(s, &to, x, w, &scratch, zx);
   }
 }
 

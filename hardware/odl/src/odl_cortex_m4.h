@@ -11,18 +11,23 @@ static inline uint32_t odl_smlad(uint32_t a, uint32_t b, uint32_t sum) {
   return sum;
 }
 
-/* Four int16 lie in the order 0, 2, 1, 3: what SXTB16 makes of a word of weights, too. */
+/* Four int16 lie in the order 0, 2, 1, 3: what SXTB16 makes of a word of weights, too. step: 4 or 8. */
+#define ODL_WIDEN(bytes)                                                                                                              \
+  __asm volatile(                                                                                                                     \
+      "1:\n\tldrd %[a], %[c], [%[x]], #8\n\tsxtb16 %[b], %[a], ror #8\n\tsxtb16 %[a], %[a]\n\tsxtb16 %[d], %[c], ror #8\n\t"  \
+      "sxtb16 %[c], %[c]\n\tssub16 %[a], %[a], %[z]\n\tssub16 %[b], %[b], %[z]\n\tssub16 %[c], %[c], %[z]\n\t"                  \
+      "ssub16 %[d], %[d], %[z]\n\tstrd %[a], %[b], [%[t]], #" bytes "\n\tstrd %[c], %[d], [%[t]], #" bytes                         \
+      "\n\tcmp %[x], %[e]\n\tbne 1b"                                                                                                 \
+      : [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d), [x] "+r"(from), [t] "+r"(to)                                          \
+      : [z] "r"(zeros), [e] "r"(end)                                                                                                  \
+      : "cc", "memory")
 static inline void odl_widen(int16_t *to, uint32_t step, const int8_t *from, uint32_t k, int8_t zero) {
-  uint32_t a, b, c, d, bytes = 2 * step, zeros = (uint16_t)zero * 0x10001u;
+  uint32_t a, b, c, d, zeros = (uint16_t)zero * 0x10001u;
   const int8_t *end = from + k;
-  __asm volatile(
-      "1:\n\tldrd %[a], %[c], [%[x]], #8\n\tsxtb16 %[b], %[a], ror #8\n\tsxtb16 %[a], %[a]\n\tsxtb16 %[d], %[c], ror #8\n\t"
-      "sxtb16 %[c], %[c]\n\tssub16 %[a], %[a], %[z]\n\tssub16 %[b], %[b], %[z]\n\tssub16 %[c], %[c], %[z]\n\tssub16 %[d], %[d], %[z]\n\t"
-      "strd %[a], %[b], [%[t]]\n\tadd %[t], %[s]\n\tstrd %[c], %[d], [%[t]]\n\tadd %[t], %[s]\n\tcmp %[x], %[e]\n\tbne 1b"
-      : [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d), [x] "+r"(from), [t] "+r"(to)
-      : [z] "r"(zeros), [s] "r"(bytes), [e] "r"(end)
-      : "cc", "memory");
+  if (step == 4) ODL_WIDEN("8");
+  else ODL_WIDEN("16");
 }
+#undef ODL_WIDEN
 
 /* Two rows of weights, 4 values each, as int16 in a, b (row o) and c, d (row o + 1); then one position's 4 inputs with both. */
 #define ODL_ROWS "ldrd %[a], %[c], [%[w]], #8\n\tsxtb16 %[b], %[a], ror #8\n\tsxtb16 %[a], %[a]\n\tsxtb16 %[d], %[c], ror #8\n\tsxtb16 %[c], %[c]\n\t"
@@ -31,7 +36,7 @@ static inline void odl_widen(int16_t *to, uint32_t step, const int8_t *from, uin
   "smlad %[" p "], %[n], %[b], %[" p "]\n\tsmlad %[" q "], %[n], %[d], %[" q "]\n\t"
 #define ODL_DOT_TEMPORARIES [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d), [m] "=&r"(m), [n] "=&r"(n), [x] "+r"(x), [w] "+r"(w)
 
-static inline void odl_dot_2x2(const int16_t *x, const int8_t *w, uint32_t k, int32_t *sums) {
+static inline const int8_t *odl_dot_2x2(const int16_t *x, const int8_t *w, uint32_t k, int32_t *sums) {
   uint32_t a, b, c, d, m, n;
   int32_t e = sums[0], f = sums[1], g = sums[2], h = sums[3];
   const int16_t *end = x + 2 * k;
@@ -41,17 +46,54 @@ static inline void odl_dot_2x2(const int16_t *x, const int8_t *w, uint32_t k, in
                  : [z] "r"(end)
                  : "cc", "memory");
   sums[0] = e, sums[1] = f, sums[2] = g, sums[3] = h;
+  return w;
 }
 
-static inline void odl_dot_1x2(const int16_t *x, const int8_t *w, uint32_t k, int32_t *sums) {
+#define ODL_DOT_1X2(blocks)                                                                                   \
+  __asm volatile("1:\n\t" blocks "cmp %[x], %[z]\n\tbne 1b"                                                  \
+                 : [p] "+r"(e), [q] "+r"(f), ODL_DOT_TEMPORARIES                                              \
+                 : [z] "r"(end)                                                                               \
+                 : "cc", "memory")
+#define ODL_DOT_8 ODL_ROWS ODL_TIMES("p", "q") ODL_ROWS ODL_TIMES("p", "q")
+static inline const int8_t *odl_dot_1x2(const int16_t *x, const int8_t *w, uint32_t k, int32_t *sums) {
   uint32_t a, b, c, d, m, n;
   int32_t e = sums[0], f = sums[1];
   const int16_t *end = x + k;
-  __asm volatile("1:\n\t" ODL_ROWS ODL_TIMES("p", "q") ODL_ROWS ODL_TIMES("p", "q") "cmp %[x], %[z]\n\tbne 1b"
-                 : [p] "+r"(e), [q] "+r"(f), ODL_DOT_TEMPORARIES
-                 : [z] "r"(end)
-                 : "cc", "memory");
+  if (k & 31u) ODL_DOT_1X2(ODL_DOT_8);
+  else ODL_DOT_1X2(ODL_DOT_8 ODL_DOT_8 ODL_DOT_8 ODL_DOT_8);
   sums[0] = e, sums[1] = f;
+  return w;
+}
+#undef ODL_DOT_8
+#undef ODL_DOT_1X2
+
+/* Four at a time. */
+static inline void odl_widen_row(int16_t *to, const int8_t *from, uint32_t step, uint32_t n, int8_t zero) {
+  uint32_t a, b, c, d, two = 2 * step, left = n >> 2;
+  if (left)
+    __asm volatile(
+        "1:\n\tldrsb %[a], [%[x]]\n\tldrsb %[b], [%[x], %[s]]\n\tadd %[x], %[w]\n\tldrsb %[c], [%[x]]\n\tldrsb %[d], [%[x], %[s]]\n\t"
+        "add %[x], %[w]\n\tsubs %[a], %[z]\n\tsubs %[b], %[z]\n\tsubs %[c], %[z]\n\tsubs %[d], %[z]\n\tstrh %[a], [%[t]], #2\n\t"
+        "strh %[b], [%[t]], #2\n\tstrh %[c], [%[t]], #2\n\tstrh %[d], [%[t]], #2\n\tsubs %[n], #1\n\tbne 1b"
+        : [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d), [x] "+r"(from), [t] "+r"(to), [n] "+r"(left)
+        : [s] "r"(step), [w] "r"(two), [z] "r"((int32_t)zero)
+        : "cc", "memory");
+  for (n &= 3u; n; n--, from += step) *to++ = (int16_t)(*from - zero);
+}
+
+/* Two at a time. */
+static inline void odl_store_row(const int32_t *sums, uint32_t n, float m, int8_t *y, uint32_t step, int32_t zero) {
+  uint32_t a, b, left = n >> 1;
+  if (left)
+    __asm volatile(
+        "1:\n\tvldmia %[x]!, {s0-s1}\n\tvcvt.f32.s32 s0, s0\n\tvcvt.f32.s32 s1, s1\n\tvmul.f32 s0, s0, %[m]\n\tvmul.f32 s1, s1, %[m]\n\t"
+        "vcvtr.s32.f32 s0, s0\n\tvcvtr.s32.f32 s1, s1\n\tvmov %[a], %[b], s0, s1\n\tqadd %[a], %[a], %[z]\n\tqadd %[b], %[b], %[z]\n\t"
+        "ssat %[a], #8, %[a]\n\tssat %[b], #8, %[b]\n\tstrb %[a], [%[y]]\n\tstrb %[b], [%[y], %[s]]\n\tadd %[y], %[y], %[s], lsl #1\n\t"
+        "subs %[n], #1\n\tbne 1b"
+        : [a] "=&r"(a), [b] "=&r"(b), [x] "+r"(sums), [y] "+r"(y), [n] "+r"(left)
+        : [m] "t"(m), [s] "r"(step), [z] "r"(zero)
+        : "cc", "memory", "s0", "s1");
+  if (n & 1u) *y = odl_clamp_s8(odl_requantize((float)*sums * m, zero));
 }
 
 /* Kernel 3x3, stride 1, two outputs at a time. Of a row the pixels g = (x0, x1), h = (x2, x3), of its taps A = (w0, w1), D = (w1, w2):
@@ -60,32 +102,52 @@ static inline void odl_dot_1x2(const int16_t *x, const int8_t *w, uint32_t k, in
   "ldrd %[g], %[h], [%[t]]\n\tsmlad %[m], %[g], %[" A "], %[m]\n\tsmlabt %[m], %[h], %[" D "], %[m]\n\t"         \
   "smlatb %[n], %[g], %[" A "], %[n]\n\tsmlad %[n], %[h], %[" D "], %[n]\n\t"
 
-static inline void odl_dot_3x3(const int16_t *plane, uint32_t width, const int16_t *taps, uint32_t wo, int32_t *sums) {
+static inline void odl_dot_3x3(const int16_t *plane, uint32_t width, const int16_t *taps, uint32_t wo, int32_t bias, int32_t *sums) {
   const odl_word_t *w = (const odl_word_t *)(const void *)taps;
   uint32_t a = w[0], b = (uint16_t)(w[0] >> 16) | (w[1] << 16), c = w[2], d = (uint16_t)(w[2] >> 16) | (w[3] << 16);
   uint32_t e = w[4], f = (uint16_t)(w[4] >> 16) | (w[5] << 16), m, n, g, h, back = 4 * width - 4;
-  odl_bits_t end, step;
+  odl_bits_t end, step, begin;
   end.u = (uint32_t)(uintptr_t)(sums + ((wo + 1u) & ~1u));
   step.u = 2 * width;
+  begin.u = (uint32_t)bias;
   __asm volatile(
-      "1:\n\tmovs %[m], #0\n\tmovs %[n], #0\n\t" ODL_ROW_3("a", "b") "vmov %[g], %[s]\n\tadd %[t], %[g]\n\t" ODL_ROW_3("c", "d")
+      "1:\n\tvmov %[m], %[i]\n\tvmov %[n], %[i]\n\t" ODL_ROW_3("a", "b") "vmov %[g], %[s]\n\tadd %[t], %[g]\n\t" ODL_ROW_3("c", "d")
       "vmov %[g], %[s]\n\tadd %[t], %[g]\n\t" ODL_ROW_3("e", "f") "sub %[t], %[k]\n\tstrd %[m], %[n], [%[y]], #8\n\t"
       "vmov %[g], %[z]\n\tcmp %[y], %[g]\n\tbne 1b"
       : [m] "=&r"(m), [n] "=&r"(n), [g] "=&r"(g), [h] "=&r"(h), [t] "+r"(plane), [y] "+r"(sums)
-      : [a] "r"(a), [b] "r"(b), [c] "r"(c), [d] "r"(d), [e] "r"(e), [f] "r"(f), [k] "r"(back), [s] "t"(step.f), [z] "t"(end.f)
+      : [a] "r"(a), [b] "r"(b), [c] "r"(c), [d] "r"(d), [e] "r"(e), [f] "r"(f), [k] "r"(back), [s] "t"(step.f), [z] "t"(end.f), [i] "t"(begin.f)
       : "cc", "memory");
 }
 #undef ODL_ROW_3
 
-static inline void odl_dot_plane(const int16_t *plane, uint32_t width, const int16_t *taps, const odl_shape_t *s, int32_t *sums) {
-  if (s->kh == 3 && s->kw == 3 && s->sw == 1) {
-    odl_dot_3x3(plane, width, taps, s->wo, sums);
+/* Kernel 3x3, stride 2, one output at a time. */
+#define ODL_ROW_2(A, D) "ldrd %[g], %[h], [%[t]]\n\tsmlad %[m], %[g], %[" A "], %[m]\n\tsmlad %[m], %[h], %[" D "], %[m]\n\t"
+static inline void odl_dot_3x3_2(const int16_t *plane, uint32_t width, const int16_t *taps, uint32_t wo, int32_t bias, int32_t *sums) {
+  const odl_word_t *w = (const odl_word_t *)(const void *)taps;
+  uint32_t m, g, h, step = 2 * width, back = 4 * width - 4;
+  odl_bits_t end, begin;
+  end.u = (uint32_t)(uintptr_t)(sums + wo);
+  begin.u = (uint32_t)bias;
+  __asm volatile(
+      "1:\n\tvmov %[m], %[i]\n\t" ODL_ROW_2("a", "b") "add %[t], %[s]\n\t" ODL_ROW_2("c", "d") "add %[t], %[s]\n\t" ODL_ROW_2("e", "f")
+      "sub %[t], %[k]\n\tstr %[m], [%[y]], #4\n\tvmov %[g], %[z]\n\tcmp %[y], %[g]\n\tbne 1b"
+      : [m] "=&r"(m), [g] "=&r"(g), [h] "=&r"(h), [t] "+r"(plane), [y] "+r"(sums)
+      : [a] "r"(w[0]), [b] "r"(w[1]), [c] "r"(w[2]), [d] "r"(w[3]), [e] "r"(w[4]), [f] "r"(w[5]), [k] "r"(back), [s] "r"(step), [z] "t"(end.f),
+        [i] "t"(begin.f)
+      : "cc", "memory");
+}
+#undef ODL_ROW_2
+
+static inline void odl_dot_plane(const int16_t *plane, uint32_t width, const int16_t *taps, const odl_shape_t *s, int32_t bias, int32_t *sums) {
+  if (s->kh == 3 && s->kw == 3 && s->sw <= 2) {
+    if (s->sw == 1) odl_dot_3x3(plane, width, taps, s->wo, bias, sums);
+    else odl_dot_3x3_2(plane, width, taps, s->wo, bias, sums);
     return;
   }
   for (uint32_t wo = 0; wo < s->wo; wo++, plane += s->sw) {
     const odl_word_t *w = (const odl_word_t *)(const void *)taps;
     const int16_t *row = plane;
-    uint32_t sum = 0;
+    uint32_t sum = (uint32_t)bias;
     for (uint32_t ky = 0; ky < s->kh; ky++, row += width)
       for (uint32_t kx = 0; kx < s->kw; kx += 2) {
         uint32_t two;
