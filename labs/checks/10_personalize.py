@@ -45,7 +45,7 @@ def place_cases(rng):
     """While it fills, at the last free place, and after: inside, at the edge and outside."""
     yield 3, 5, 0.9
     yield 5, 5, 0.0
-    yield from ((6, 5, 0.99), (6, 5, 0.7), (10, 5, 0.45), (10, 5, 0.5), (1000, 5, 0.0042), (1000, 5, 0.2), (7, 1, 0.1))
+    yield from ((6, 5, 0.99), (6, 5, 0.72), (10, 5, 0.45), (10, 5, 0.5), (1000, 5, 0.0042), (1000, 5, 0.2), (7, 1, 0.1))
     yield 40, 8, float(torch.rand((), generator=rng))
 
 
@@ -90,7 +90,7 @@ def cosine_head(directions, centre):
         cases=ewc_penalty_cases,
         judge=ewc_penalty_judge,
         hints=("It is the formula of EWC above: which factor is different for each weight?",
-               "`(w - start).square()` is how far each went; the importance multiplies it before the sum."),
+               "`(w - start).square()` is how far each went; the importance multiplies it before the sum, `pull / 2` the whole."),
         solution='''\
 def ewc_penalty(w, start, importance, pull):
     """w, start, importance: (P,), pull: a number -> the penalty, a scalar."""
@@ -150,14 +150,14 @@ quizzes = {
         },
     ),
     "gate": Quiz(
-        "A shadow is better on the user's 24 confirmed clips: 3 won, 1 lost. Should it serve?",
+        "A shadow is better on the user's 24 confirmed clips: 4 won, 1 lost. Should it serve?",
         {
             "Yes: it is better on the user's clips":
-                (False, "Two equally good nets differ like that, or more, in 5 of 16 cases: 3 or 4 won of 4 that differ."),
+                (False, "Two equally good nets differ like that, or more, in 3 of 16 cases: 4 or 5 won of 5 that differ."),
             "Yes, if the shadow has been trained long enough":
                 (False, "How long it trained says nothing about how good it is. The gate looks at answers."),
             "Not yet: chance does as much, and the old users have to be asked too":
-                (True, "3 or 4 of 4 come up by chance with probability 5/16. More confirmed clips would tell; and a gain for one must "
+                (True, "4 or 5 of 5 come up by chance with probability 3/16. More confirmed clips would tell; and a gain for one must "
                        "not be a loss for the others."),
             "No: it has lost a clip that the old net had right":
                 (False, "A gate that allows no single loss lets nothing through. What counts is how much, and whether it can be chance."),
