@@ -147,8 +147,8 @@ lab.reveal("pruned", left, unit="%", figure=viz.program(last, passes=("autodiff"
            title="Pruning cuts off the end of the list; gradients of weights remain"))
 
 # %% [markdown]
-# The list is read from left to right, the dotted line ends the forward pass. The long bars that end at the right edge
-# are gradients of weights: computed early, used by an update at the end. Here the frozen layers lie at the bottom, and the
+# The list is read from left to right, the dotted line ends the forward pass. Hatched bars are gradients of weights: above,
+# all of them wait to the end of the step, below only those that an update will read. Here the frozen layers lie at the bottom, and the
 # backward pass simply stops above them. A frozen *top* would be another matter.
 
 # %%
@@ -233,7 +233,7 @@ def passes(learns="head", numbers="int8"):
 lab.explore(passes, learns=["head", "last two blocks", "biases", "everything"], numbers=["int8", "float32"])
 
 # %% [markdown]
-# **See the source.** Pass 4. Its `assert` is the condition under which a weight may change early. Which op is it about?
+# **See the source** of `reorder`. Its `assert` is the condition under which a weight may change early. Which op is it about?
 
 # %%
 viz.source(schedule.reorder)
