@@ -388,7 +388,7 @@ lab.reveal("people", gainers, unit="people", figure=viz.spread(
 # Three repeats lift the mean from 62 to 75 %. But three of the 24 people lose, up to 7 points, and these had 80 % or more
 # before: who is served well has little to win. All this is about simulated hands; how much yours gains, only yours can tell.
 #
-# **What to keep.** A board that costs as much as a meal trains a net: 27 steps, bit for bit as your computer. Memory
+# **What to keep.** A board with 256 KiB trains a net: 27 steps, bit for bit as your computer. Memory
 # decides what may learn, and each clip in the batch costs the same again. A checkpoint is small, so save it often. What a
 # device has learned must be measured on clips it has not seen, for its user and for the others.
 #
