@@ -9,23 +9,17 @@
 static void window(const odl_shape_t *s, const uint8_t *x, uint32_t p, uint8_t bytes, const uint8_t *outside, uint8_t *to) {
   uint32_t wo = p % s->wo, ho = p / s->wo % s->ho, n = p / s->wo / s->ho;
   int32_t top = (int32_t)(ho * s->sh) - s->ph, left = (int32_t)(wo * s->sw) - s->pw;
-  uint32_t pixel = (uint32_t)s->c * bytes;
-  for (uint8_t ky = 0; ky < s->kh; ky++) {
-    int32_t row = top + ky;
-    for (uint8_t kx = 0; kx < s->kw; kx++) {
-      int32_t col = left + kx;
-      if (row >= 0 && row < s->h && col >= 0 && col < s->w) {
-        uint32_t run = 1;                                          /* pixels that lie side by side */
-        while (kx + run < s->kw && col + (int32_t)run < s->w) run++;
-        odl_copy(to, x + ((n * s->h + (uint32_t)row) * s->w + (uint32_t)col) * pixel, run * pixel);
-        to += run * pixel;
-        kx = (uint8_t)(kx + run - 1);
-      } else {
-        odl_fill(to, outside, bytes, s->c);
-        to += pixel;
-      }
-    }
+  uint32_t pixel = (uint32_t)s->c * bytes, run = s->kw * pixel;
+  if (top >= 0 && left >= 0 && top + s->kh <= s->h && left + s->kw <= s->w) {      /* all inside: a run of pixels for each of its rows */
+    const uint8_t *from = x + ((n * s->h + (uint32_t)top) * s->w + (uint32_t)left) * pixel;
+    for (uint32_t ky = 0; ky < s->kh; ky++, from += s->w * pixel, to += run) odl_copy(to, from, run);
+    return;
   }
+  for (int32_t row = top; row < top + s->kh; row++)
+    for (int32_t col = left; col < left + s->kw; col++, to += pixel) {
+      if (row < 0 || row >= s->h || col < 0 || col >= s->w) odl_fill(to, outside, bytes, s->c);
+      else odl_copy(to, x + ((n * s->h + (uint32_t)row) * s->w + (uint32_t)col) * pixel, pixel);
+    }
 }
 
 /* Rows first .. first + rows - 1 of w (o, K), s8, as row pairs of Kp values, filled up with zeros. */
