@@ -101,8 +101,8 @@ class Budget:
 class Board:
     """One device. flash, sram: bytes, as its data sheet says. fpu: "single", "double" or "" (none). source: where every figure stands.
 
-    sketch_flash, sketch_sram: what the Arduino core leaves to a program, where that is less. core_sram: what an empty sketch already takes of
-    that memory, the core's own variables and stacks; 0 where nobody has measured it.
+    sketch_flash, sketch_sram: what the Arduino core leaves to a program, where that is less. core_sram: what an empty sketch already takes
+    of that memory, the core's own variables and stacks; 0 where nobody has measured it.
     flash is None where the program lies on a card of any size. On a computer or phone `sram` is its DRAM.
     """
     title: str

@@ -27,7 +27,8 @@ def pyproject(*extras):
 def conda(text):
     """{PyPI name: specifier} of an environment.yml, its pip part included. "x=1.2" is conda's way to write ==1.2.*"""
     found, lines = {}, yaml.safe_load(text)["dependencies"]
-    for line in [line for line in lines if isinstance(line, str)] + [line for part in lines if isinstance(part, dict) for line in part["pip"]]:
+    by_pip = [line for part in lines if isinstance(part, dict) for line in part["pip"]]
+    for line in [line for line in lines if isinstance(line, str)] + by_pip:
         name, ranges = re.fullmatch(r"([\w-]+)\s*(.*)", line).groups()
         if re.fullmatch(r"=[\d.]+", ranges):
             ranges = f"={ranges}.*"

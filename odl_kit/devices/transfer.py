@@ -1,7 +1,7 @@
 """What one frame cannot hold, in pieces, with a bar when it takes long. ask(kind, payload) -> payload is one request with its reply."""
 import struct
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 WHOLE_STATE = 0xFFFF    # in read and write: all that learns, as one block
 
