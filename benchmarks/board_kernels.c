@@ -13,11 +13,7 @@ static odl_t program;
 void kernel_conv(const call_t *c) {
   odl_conv_s8(&c->shape, c->x, c->w, c->b, c->m, c->y, c->mask, c->ws, c->zx, c->zy, (uint8_t)c->flag);
 }
-void kernel_conv_f32(const call_t *c) {
-  odl_conv_f32(&c->shape, c->x, c->w, c->b, c->y, c->mask, c->ws, 0.0f, 6.0f);
-}
 void kernel_dx(const call_t *c) { odl_conv_dx_s8(&c->shape, c->x, c->w, c->y, c->ws, (uint8_t)c->flag); }
-void kernel_dx_f32(const call_t *c) { odl_conv_dx_f32(&c->shape, c->x, c->w, c->y, c->ws); }
 void kernel_dw(const call_t *c) {
   odl_conv_dw(&c->shape, c->x, c->w, (uint8_t)c->flag, c->zx, (const uint16_t *)0, c->shape.c, c->y, c->ws);
 }
@@ -31,7 +27,7 @@ uint8_t *program_data(uint32_t number) { return odl_data(&program, (uint16_t)num
 
 /* So that the linker keeps them. */
 __attribute__((section(".config"), used)) static const void *const functions[] = {
-  (const void *)kernel_conv, (const void *)kernel_conv_f32, (const void *)kernel_dx, (const void *)kernel_dx_f32, (const void *)kernel_dw,
-  (const void *)program_open, (const void *)program_forward, (const void *)program_step, (const void *)program_data};
+  (const void *)kernel_conv, (const void *)kernel_dx, (const void *)kernel_dw, (const void *)program_open,
+  (const void *)program_forward, (const void *)program_step, (const void *)program_data};
 
 int main(void) { return 0; }

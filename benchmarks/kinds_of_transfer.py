@@ -11,10 +11,8 @@ Digits, enlarged to 16x16: 900 of the source, 450 of the target to adapt to, 447
     python benchmarks/kinds_of_transfer.py            prints all, writes benchmarks/results/kinds_of_transfer.json (five minutes)
     python benchmarks/kinds_of_transfer.py --again    the same, without what an earlier run left in build/kinds_of_transfer/
 """
-import argparse
 import copy
 import json
-import shutil
 from functools import cache, partial
 
 import record
@@ -181,12 +179,7 @@ def kept(part, case, seed):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--again", action="store_true", help="compute everything anew")
-    if parser.parse_args().again:
-        shutil.rmtree(KEPT, ignore_errors=True)
-    KEPT.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1)
+    record.begin(KEPT, __doc__)
     jobs, found = [(part, case, seed) for part, (_, cases) in PARTS.items() for case in cases for seed in SEEDS], {}
     for part, case, seed in tqdm(jobs):
         for method, value in kept(part, case, seed).items():

@@ -1,7 +1,9 @@
 """What every benchmark leaves behind: benchmarks/results/<name>.json with the command, the versions and the figures."""
+import argparse
 import json
 import os
 import platform
+import shutil
 import sys
 from pathlib import Path
 
@@ -22,3 +24,16 @@ def write(name, **figures):
     draft.write_text(text + "\n", encoding="utf-8")
     draft.replace(RESULTS / f"{name}.json")
     return RESULTS / f"{name}.json"
+
+
+def begin(kept, about):
+    """Begin a script that keeps the parts of a long run in the folder `kept`: its command line (--again empties it), one thread.
+
+    about: what --help says.
+    """
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--again", action="store_true", help="compute everything anew")
+    if parser.parse_args().again:
+        shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)

@@ -11,11 +11,9 @@ classes of seed 0: one task of `glyphs`, two of `sensor`.
 
 Each part is kept there once it is done, so that a run that was cut off goes on where it was.
 """
-import argparse
 import functools
 import importlib.util
 import json
-import shutil
 from collections import Counter
 from dataclasses import replace
 from functools import partial
@@ -166,12 +164,7 @@ def cell_without_episodes(seed, rate):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--again", action="store_true", help="compute everything anew")
-    if parser.parse_args().again:
-        shutil.rmtree(KEPT, ignore_errors=True)
-    KEPT.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1)
+    record.begin(KEPT, __doc__)
     tried = {method: kept(f"rates {method}", lambda method=method: try_rates(pretrained.load("glyphs", seed=0), method))
              for method, (_, grid) in tqdm(METHODS.items(), desc="rates") if isinstance(grid, tuple)}
     rate = {method: float(max(tried[method], key=tried[method].get)) for method in tried} | {"prototypes": 0.0}

@@ -12,10 +12,8 @@ the swipes of 24 simulated people; enrolment of one person by a net that tells t
 
 Each part is kept there once it is done, so that a run that was cut off goes on where it was.
 """
-import argparse
 import copy
 import json
-import shutil
 import statistics
 
 import record
@@ -200,12 +198,7 @@ def show(title, rows):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--again", action="store_true", help="compute everything anew")
-    if parser.parse_args().again:
-        shutil.rmtree(KEPT, ignore_errors=True)
-    KEPT.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1)
+    record.begin(KEPT, __doc__)
     tried = {name: {str(lr): statistics.mean(kept("rate", one, target, s, 100, name, lr) for s in TUNING for target in TARGETS)
                     for lr in tqdm(grid, desc=name, leave=False)} for name, (_, _, grid) in METHODS.items()}
     rates = {name: float(max(tried[name], key=tried[name].get)) for name in METHODS}
